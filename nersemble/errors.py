@@ -1,0 +1,67 @@
+"""Every exception and warning this package raises on purpose.
+
+NersembleError
+ ├── AccessError (PermissionError)         no access URL, an unusable one, or the server refused it
+ ├── AssetNotFoundError (FileNotFoundError) the server or the folder does not have this file
+ ├── TransportError (ConnectionError)      the server could not be reached or broke off
+ ├── CatalogError (ValueError)             the metadata CSVs are not what they should be
+ ├── CalibrationError (ValueError)         a calibration file, camera or matrix is missing or malformed
+ ├── SelectionError (ValueError)           a participant, sequence, camera or option that does not exist
+ └── FrameError (ValueError)               a video or a frame that cannot be decoded exactly
+
+MissingAssetWarning (UserWarning)          listed files that are not there, named once
+
+Each error is also the builtin a caller would already catch.  Messages name published paths such as
+``nersemble://030/calibration/camera_params.json``, never the secret URL behind them.  All of them can be pickled, so
+that they arrive whole from worker processes.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "AccessError",
+    "AssetNotFoundError",
+    "CalibrationError",
+    "CatalogError",
+    "FrameError",
+    "MissingAssetWarning",
+    "NersembleError",
+    "SelectionError",
+    "TransportError",
+]
+
+
+class NersembleError(Exception):
+    """Base class of every error this package raises on purpose."""
+
+
+class AccessError(NersembleError, PermissionError):
+    """There is no usable access URL, or the server refused it."""
+
+
+class AssetNotFoundError(NersembleError, FileNotFoundError):
+    """A published path that the server or the folder does not have."""
+
+
+class TransportError(NersembleError, ConnectionError):
+    """The server could not be reached, broke off, or answered with something unusable."""
+
+
+class CatalogError(NersembleError, ValueError):
+    """A metadata CSV without its columns, or one that is not a CSV."""
+
+
+class CalibrationError(NersembleError, ValueError):
+    """A calibration file that is malformed, or lacks a camera."""
+
+
+class SelectionError(NersembleError, ValueError):
+    """A participant, sequence, camera, config name or option that does not exist."""
+
+
+class FrameError(NersembleError, ValueError):
+    """A video that cannot be read, or a frame that cannot be decoded exactly."""
+
+
+class MissingAssetWarning(UserWarning):
+    """Files that the metadata lists and the server or folder does not have."""
