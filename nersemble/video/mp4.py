@@ -1,0 +1,286 @@
+"""The packet index of an mp4 or mov file, read from its header (``moov``) alone.
+
+A remote video thus shows its first frame after a few kilobytes, wherever the header stands in the file.  Only plain
+files are read here: one sample description, at most one edit besides an empty one in front, no fragments.  For anything
+else ``read_index`` answers None and the caller scans the file (``nersemble.video.scan``).  Box layouts follow ISO/IEC
+14496-12 and 14496-15; which packets an edit hides follows FFmpeg, whose players users compare with.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import FrameError
+from .packets import PacketIndex
+from .source import ByteSource, WindowReader
+
+#: Sample entries read here, FFmpeg's codec name and the box that holds the codec's header.
+CODECS = {
+    b"avc1": ("h264", b"avcC"),
+    b"avc3": ("h264", b"avcC"),
+    b"hvc1": ("hevc", b"hvcC"),
+    b"hev1": ("hevc", b"hvcC"),
+}
+#: Where packets lie further apart than this beyond their own bytes, each is read for itself.
+MOST_WASTE = 256 * 1024
+MAX_HEADER = 64 * 1024 * 1024
+#: Boxes an mp4 or mov file may begin with.
+FIRST_BOXES = {b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot", b"uuid", b"styp", b"sidx"}
+#: What an edit list says of a stretch without media.
+EMPTY_EDIT = -1
+NO_HEADER = "The video has no whole header (moov): its download was cut off. Delete the file and fetch it again."
+VISUAL_ENTRY_HEADER = 78
+
+
+class _OddFile(Exception):
+    """The file holds something that only a full scan handles."""
+
+
+@dataclass(frozen=True)
+class Mp4Index:
+    """A packet index and where each packet lies in the file."""
+
+    packets: PacketIndex
+    offset: NDArray[np.int64]
+    size: NDArray[np.int64]
+
+
+def read_index(reader: WindowReader) -> Mp4Index | None:
+    """Read the index of the first video track.
+
+    Returns:
+        None if the file is no plain mp4: the caller should scan it.
+
+    Raises:
+        FrameError: If the file says it is an mp4 but is cut off before the end of its header.
+    """
+    moov = _find_moov(reader)
+    if moov is None:
+        return None
+    try:
+        return _parse_moov(moov)
+    except (_OddFile, struct.error, IndexError, KeyError, ValueError):
+        return None
+
+
+def _find_moov(reader: WindowReader) -> bytes | None:
+    position = 0
+    while True:
+        header = reader.read_at(position, position + 16)
+        if len(header) < 8:
+            if position == 0:
+                return None
+            raise FrameError(NO_HEADER)
+        size, kind = struct.unpack(">I4s", header[:8])
+        start = 8
+        if position == 0 and kind not in FIRST_BOXES:
+            return None
+        if size == 1:
+            if len(header) < 16:
+                return None
+            size, start = struct.unpack(">Q", header[8:16])[0], 16
+        if kind == b"moov":
+            if size > MAX_HEADER:
+                return None
+            body = reader.read_at(position + start, position + size)
+            if size == 0 or len(body) < size - start:
+                raise FrameError(NO_HEADER)
+            return body
+        if kind == b"moof":
+            return None
+        if size == 0:
+            raise FrameError(NO_HEADER)
+        if size < start:
+            return None
+        position += size
+
+
+def _boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    position = 0
+    while position + 8 <= len(data):
+        size, kind = struct.unpack_from(">I4s", data, position)
+        start = 8
+        if size == 1:
+            size, start = struct.unpack_from(">Q", data, position + 8)[0], 16
+        elif size == 0:
+            size = len(data) - position
+        if size < start or position + size > len(data):
+            raise _OddFile
+        yield kind, data[position + start : position + size]
+        position += size
+
+
+def _box(data: bytes, *path: bytes) -> bytes:
+    for kind in path:
+        data = next((body for name, body in _boxes(data) if name == kind), b"")
+        if not data:
+            raise _OddFile
+    return data
+
+
+def _parse_moov(moov: bytes) -> Mp4Index:
+    children = list(_boxes(moov))
+    if any(kind == b"mvex" for kind, _ in children):
+        raise _OddFile
+    movie_timescale = _header_timescale(dict(children)[b"mvhd"])
+    for kind, track in children:
+        if kind == b"trak" and _box(track, b"mdia", b"hdlr")[8:12] == b"vide":
+            return _parse_track(track, movie_timescale)
+    raise _OddFile
+
+
+def _header_timescale(header: bytes) -> int:
+    return int(struct.unpack_from(">I", header, 20 if header[0] == 1 else 12)[0])
+
+
+def _parse_track(track: bytes, movie_timescale: int) -> Mp4Index:
+    media = _box(track, b"mdia")
+    timescale = _header_timescale(_box(media, b"mdhd"))
+    table = dict(_boxes(_box(media, b"minf", b"stbl")))
+    codec, extradata, width, height = _sample_description(table[b"stsd"])
+    size = _sizes(table[b"stsz"])
+    count = len(size)
+    if not count:
+        raise _OddFile
+    duration = _runs(table[b"stts"], count)
+    decode_time = np.concatenate([[0], np.cumsum(duration)[:-1]])
+    composition = decode_time + _runs(table[b"ctts"], count, signed=True) if b"ctts" in table else decode_time
+    keyframe = np.ones(count, np.bool_)
+    if b"stss" in table:
+        keyframe[:] = False
+        keyframe[_array(table[b"stss"], ">u4", 4, 8) - 1] = True
+    if len(np.unique(composition)) != count:
+        raise _OddFile
+    shown = _shown(track, composition, movie_timescale, timescale)
+    fps = Fraction(timescale * count, int(duration.sum())) if duration.sum() else Fraction(0)
+    packets = PacketIndex(
+        codec=codec,
+        extradata=extradata,
+        width=width,
+        height=height,
+        rotation=_rotation(_box(track, b"tkhd")),
+        fps=fps,
+        pts=composition,
+        keyframe=keyframe,
+        shown=shown,
+    )
+    return Mp4Index(packets, _offsets(table, size), size)
+
+
+def _array(box: bytes, dtype: str, count_at: int, start: int) -> NDArray[np.int64]:
+    count = struct.unpack_from(">I", box, count_at)[0]
+    return np.frombuffer(box, dtype, count, start).astype(np.int64)
+
+
+def _runs(box: bytes, count: int, *, signed: bool = False) -> NDArray[np.int64]:
+    """Expand a table of (run length, value), such as stts and ctts, to one value a packet."""
+    entries = struct.unpack_from(">I", box, 4)[0]
+    lengths, values = np.frombuffer(box, ">u4", entries * 2, 8).astype(np.int64).reshape(-1, 2).T
+    if signed:
+        values = values.astype(np.uint32).astype(np.int32).astype(np.int64)
+    if lengths.sum() < count or lengths.sum() > count + MAX_HEADER:
+        raise _OddFile
+    return np.repeat(values, lengths)[:count]
+
+
+def _sizes(box: bytes) -> NDArray[np.int64]:
+    constant, count = struct.unpack_from(">II", box, 4)
+    if constant:
+        return np.full(count, constant, np.int64)
+    return np.frombuffer(box, ">u4", count, 12).astype(np.int64)
+
+
+def _offsets(table: dict[bytes, bytes], size: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Where each packet lies: chunks hold runs of packets, one after the other."""
+    if b"co64" in table:
+        chunk_offset = _array(table[b"co64"], ">u8", 4, 8)
+    else:
+        chunk_offset = _array(table[b"stco"], ">u4", 4, 8)
+    entries = struct.unpack_from(">I", table[b"stsc"], 4)[0]
+    first, samples, description = np.frombuffer(table[b"stsc"], ">u4", entries * 3, 8).astype(np.int64).reshape(-1, 3).T
+    if (description != 1).any():
+        raise _OddFile
+    chunks_in_run = np.diff(np.append(first - 1, len(chunk_offset)))
+    samples_in_chunk = np.repeat(samples, chunks_in_run)
+    if samples_in_chunk.sum() < len(size):
+        raise _OddFile
+    chunk = np.repeat(np.arange(len(chunk_offset)), samples_in_chunk)[: len(size)]
+    before = np.cumsum(size) - size
+    first_in_chunk = np.concatenate([[0], np.cumsum(samples_in_chunk)[:-1]])
+    first_in_chunk = np.minimum(first_in_chunk, len(size) - 1)
+    return chunk_offset[chunk] + before - before[first_in_chunk[chunk]]
+
+
+def _sample_description(stsd: bytes) -> tuple[str, bytes, int, int]:
+    if struct.unpack_from(">I", stsd, 4)[0] != 1:
+        raise _OddFile
+    kind, entry = next(_boxes(stsd[8:]))
+    codec, header = CODECS.get(kind, ("", b""))
+    if not codec:
+        raise _OddFile
+    width, height = struct.unpack_from(">HH", entry, 24)
+    return codec, _box(entry[VISUAL_ENTRY_HEADER:], header), width, height
+
+
+def _shown(
+    track: bytes, composition: NDArray[np.int64], movie_timescale: int, timescale: int
+) -> NDArray[np.bool_]:
+    """Which packets the edit list shows: those whose composition time lies in the edit."""
+    edits = next((_box(body, b"elst") for kind, body in _boxes(track) if kind == b"edts"), None)
+    if edits is None:
+        return np.ones(len(composition), np.bool_)
+    entry = ">Qqhh" if edits[0] == 1 else ">Iihh"
+    count = struct.unpack_from(">I", edits, 4)[0]
+    rows = [struct.unpack_from(entry, edits, 8 + i * struct.calcsize(entry)) for i in range(count)]
+    if rows and rows[0][1] == EMPTY_EDIT:
+        rows = rows[1:]
+    if not rows:
+        return np.ones(len(composition), np.bool_)
+    if len(rows) > 1 or rows[0][2] != 1 or rows[0][1] < 0:
+        raise _OddFile
+    duration, start = rows[0][0], rows[0][1]
+    shown = composition >= start
+    if duration:
+        shown &= composition < start + round(Fraction(duration * timescale, movie_timescale))
+    return shown
+
+
+def _rotation(tkhd: bytes) -> int:
+    """The turn that the track's display matrix asks for, in degrees counter-clockwise."""
+    at = 52 if tkhd[0] == 1 else 40
+    a, b, _, c, d = struct.unpack_from(">5i", tkhd, at)
+    unit = 1 << 16
+    turns = {(unit, 0, 0, unit): 0, (0, unit, -unit, 0): 270, (-unit, 0, 0, -unit): 180, (0, -unit, unit, 0): 90}
+    if (a, b, c, d) not in turns:
+        raise _OddFile
+    return turns[(a, b, c, d)]
+
+
+class Mp4Packets:
+    """Reads packets of a plain mp4 by number; one read of the source for a run of packets."""
+
+    def __init__(self, index: Mp4Index, reader: WindowReader) -> None:
+        self._index = index
+        self._reader = reader
+
+    def read(self, first: int, last: int) -> list[bytes]:
+        """Packets ``first`` to ``last``, the last one included, read in one go."""
+        offset, size = self._index.offset[first : last + 1], self._index.size[first : last + 1]
+        start, stop = int(offset.min()), int((offset + size).max())
+        if stop - start > 2 * int(size.sum()) + MOST_WASTE:
+            return [self._whole(self._reader.read_at(int(o), int(o + s)), int(s)) for o, s in zip(offset, size)]
+        data = self._reader.read_at(start, stop)
+        return [self._whole(data[o - start : o - start + s], s) for o, s in zip(offset.tolist(), size.tolist())]
+
+    @staticmethod
+    def _whole(packet: bytes, size: int) -> bytes:
+        if len(packet) < size:
+            raise FrameError("the file ends before this frame: its download was cut off. Delete the file and fetch it again")
+        return packet
+

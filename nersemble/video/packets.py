@@ -1,0 +1,105 @@
+"""The packet index of a video: which packet is which frame, and from where decoding must start.
+
+Packets are numbered in decode order, frames (timesteps) in presentation order.  Packets that an edit list hides stay in
+the index, because frames that are shown may need them, but they have no timestep.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import FrameError
+
+#: No standard codec reorders over more packets than this.
+MAX_REORDER = 32
+
+
+class PacketReader(Protocol):
+    """Bytes of packets by number, in decode order."""
+
+    def read(self, first: int, last: int) -> list[bytes]:
+        """Packets ``first`` to ``last``, the last one included.
+
+        Raises:
+            FrameError: If the file ends before the last of them.
+        """
+
+
+@dataclass(frozen=True)
+class PacketIndex:
+    """What the header of a video says of its packets.
+
+    Attributes:
+        codec: FFmpeg's name of the codec, such as ``h264``.
+        extradata: The codec's out-of-band header, as the decoder takes it.
+        width: Width of the coded picture in pixels, before any rotation.
+        height: Height of the coded picture in pixels, before any rotation.
+        rotation: Counter-clockwise turn to apply to the decoded picture: 0, 90, 180 or 270 degrees.
+        fps: Average frames a second.
+        pts: ``(packets,)`` int64, presentation time of each packet in the track's own time unit.
+        keyframe: ``(packets,)`` bool, packets at which decoding can start.
+        shown: ``(packets,)`` bool, False for packets that an edit list hides.
+    """
+
+    codec: str
+    extradata: bytes
+    width: int
+    height: int
+    rotation: int
+    fps: Fraction
+    pts: NDArray[np.int64]
+    keyframe: NDArray[np.bool_]
+    shown: NDArray[np.bool_]
+    #: ``(packets,)`` place of each packet in presentation order, hidden ones counted.
+    rank: NDArray[np.int64] = field(init=False)
+    #: ``(timesteps,)`` packet number of each timestep.
+    packet_of: NDArray[np.int64] = field(init=False)
+
+    def __post_init__(self) -> None:
+        if not len(self.pts) or not self.shown.any():
+            raise FrameError("The video has no frames. Was its download cut off?")
+        order = np.argsort(self.pts, kind="stable")
+        rank = np.empty_like(order)
+        rank[order] = np.arange(len(order))
+        object.__setattr__(self, "rank", rank)
+        object.__setattr__(self, "packet_of", order[self.shown[order]])
+
+    @property
+    def num_frames(self) -> int:
+        """How many timesteps the video has."""
+        return len(self.packet_of)
+
+    @property
+    def display_size(self) -> tuple[int, int]:
+        """(width, height) of the picture after rotation."""
+        return (self.width, self.height) if self.rotation % 180 == 0 else (self.height, self.width)
+
+    @property
+    def reorder_depth(self) -> int:
+        """The most packets that precede a packet in decode order and follow it in presentation order."""
+        earlier_but_later_shown = np.zeros(len(self.rank), np.int64)
+        for distance in range(1, min(MAX_REORDER, len(self.rank) - 1) + 1):
+            earlier_but_later_shown[distance:] += self.rank[:-distance] > self.rank[distance:]
+        return int(earlier_but_later_shown.max())
+
+    def start_for(self, packet: int) -> int:
+        """The keyframe to decode from, so that ``packet`` comes out whole.
+
+        A packet that follows a keyframe in decode order but precedes it in presentation order (a leading picture of an
+        open GOP) needs the keyframe before.
+        """
+        keys = np.flatnonzero(self.keyframe[: packet + 1])
+        keys = keys[self.pts[keys] <= self.pts[packet]]
+        return int(keys[-1]) if len(keys) else 0
+
+    def keyframe_before(self, packet: int) -> int | None:
+        """The last keyframe in front of ``packet``, the first packet if there is none, None in front of that."""
+        if packet == 0:
+            return None
+        keys = np.flatnonzero(self.keyframe[:packet])
+        return int(keys[-1]) if len(keys) else 0

@@ -1,0 +1,81 @@
+"""A pool of open decoders, so that reading frames here and there does not open files again and again.
+
+A decoder is leased to one reader at a time and is never shared by threads.  A forked child starts with an empty pool.
+What lies idle is bounded in bytes; the least recently used is closed first.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from .decoder import _BEFORE_FORK, VideoDecoder
+
+#: Pictures a decoder holds about itself (reference and reorder buffers), by which its memory is estimated.
+PICTURES_HELD = 6
+BYTES_A_PIXEL = 1.5
+
+
+class DecoderPool:
+    """Leases of open decoders by path.
+
+    Args:
+        open_decoder: Opens the decoder of a path.
+        max_bytes: Bound on the estimated memory of idle decoders.
+    """
+
+    def __init__(self, open_decoder: Callable[[str], VideoDecoder], max_bytes: int = 1 << 30) -> None:
+        self._open = open_decoder
+        self.max_bytes = max_bytes
+        self._lock = threading.Lock()
+        self._idle: OrderedDict[int, tuple[str, VideoDecoder]] = OrderedDict()
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self._forget)
+
+    def _forget(self) -> None:
+        _BEFORE_FORK.append(self._idle)
+        self._lock = threading.Lock()
+        self._idle = OrderedDict()
+
+    @contextmanager
+    def lease(self, path: str) -> Iterator[VideoDecoder]:
+        """A decoder of ``path`` for one reader; it goes back to the pool at the end, unless reading it failed."""
+        decoder = self._take(path) or self._open(path)
+        try:
+            yield decoder
+        except BaseException:
+            decoder.close()
+            raise
+        self._give_back(path, decoder)
+
+    def _take(self, path: str) -> VideoDecoder | None:
+        with self._lock:
+            key = next((key for key, (held, _) in reversed(self._idle.items()) if held == path), None)
+            return None if key is None else self._idle.pop(key)[1]
+
+    def _give_back(self, path: str, decoder: VideoDecoder) -> None:
+        closing = []
+        with self._lock:
+            self._idle[id(decoder)] = (path, decoder)
+            while len(self._idle) > 1 and sum(map(_estimate, self._idle.values())) > self.max_bytes:
+                closing.append(self._idle.popitem(last=False)[1][1])
+        for old in closing:
+            old.close()
+
+    def clear(self) -> None:
+        """Close every idle decoder."""
+        with self._lock:
+            idle, self._idle = self._idle, OrderedDict()
+        for _, decoder in idle.values():
+            decoder.close()
+
+    def __len__(self) -> int:
+        return len(self._idle)
+
+
+def _estimate(entry: tuple[str, VideoDecoder]) -> float:
+    _, decoder = entry
+    return decoder.width * decoder.height * BYTES_A_PIXEL * PICTURES_HELD

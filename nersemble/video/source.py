@@ -1,0 +1,168 @@
+"""Where a video's bytes come from: positioned reads, safe under threads and after fork.
+
+A ``ByteSource`` answers ``read_at(start, stop)`` and ``size()``.  ``LocalSource`` reads a file by position, so that
+threads and forked workers share no file offset; ``FileSource`` adapts any seekable binary file object.  A remote file
+object may implement the protocol itself (``nersemble.filesystem`` does) and is then used as it is.  ``WindowReader``
+keeps the last stretches read, so that a remote header and the frames after it cost few requests.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from typing import BinaryIO, Protocol, runtime_checkable
+
+from ..errors import AssetNotFoundError, FrameError
+
+
+@runtime_checkable
+class ByteSource(Protocol):
+    """Positioned reads of one file.
+
+    Attributes:
+        name: How messages call the file; never a secret URL.
+        remote: True if a read costs a request, so that reading ahead pays.
+    """
+
+    name: str
+    remote: bool
+
+    def size(self) -> int:
+        """Length of the file in bytes."""
+
+    def read_at(self, start: int, stop: int) -> bytes:
+        """Bytes ``start`` to ``stop``; fewer where the file ends before ``stop``."""
+
+    def close(self) -> None:
+        """Let go of the file; closing twice is harmless."""
+
+
+class LocalSource:
+    """A file on disk, read by position."""
+
+    remote = False
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.name = os.fspath(path)
+        self._lock = threading.Lock()
+        try:
+            self._file: BinaryIO | None = open(self.name, "rb", buffering=0)  # noqa: SIM115
+        except FileNotFoundError:
+            self._file = None
+        if self._file is None:
+            raise AssetNotFoundError(
+                f"No file {self.name}. Was the folder or the datasets cache moved or cleaned? Load the data set again "
+                "to fetch it."
+            )
+
+    def _handle(self) -> BinaryIO:
+        if self._file is None:
+            raise FrameError(f"{self.name} was read after it had been closed.")
+        return self._file
+
+    def size(self) -> int:
+        return os.fstat(self._handle().fileno()).st_size
+
+    def read_at(self, start: int, stop: int) -> bytes:
+        if hasattr(os, "pread"):
+            handle = self._handle().fileno()
+            parts = []
+            while start < stop:
+                part = os.pread(handle, stop - start, start)
+                if not part:
+                    break
+                parts.append(part)
+                start += len(part)
+            return b"".join(parts)
+        with self._lock:  # Windows has no positioned read
+            file = self._handle()
+            file.seek(start)
+            return file.read(stop - start)
+
+    def close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+
+class FileSource:
+    """A seekable binary file object that somebody else opened; a lock keeps seek and read together."""
+
+    remote = False
+
+    def __init__(self, file: BinaryIO, name: str | None = None) -> None:
+        self._file = file
+        self._lock = threading.Lock()
+        self.name = name or "<video>"
+
+    def size(self) -> int:
+        with self._lock:
+            return self._file.seek(0, os.SEEK_END)
+
+    def read_at(self, start: int, stop: int) -> bytes:
+        with self._lock:
+            self._file.seek(start)
+            parts = []
+            while start < stop and (part := self._file.read(stop - start)):
+                parts.append(part)
+                start += len(part)
+            return b"".join(parts)
+
+    def close(self) -> None:
+        """Leave the file to whoever opened it."""
+
+
+def as_source(video: object, name: str | None = None) -> ByteSource:
+    """Turn a path or a binary file object into a ``ByteSource``."""
+    if isinstance(video, (str, os.PathLike)):
+        return LocalSource(video)
+    if isinstance(video, ByteSource):
+        return video
+    if hasattr(video, "read") and hasattr(video, "seek"):
+        return FileSource(video, name)  # type: ignore[arg-type]
+    raise FrameError(f"A video is a path or a seekable binary file object, not {type(video).__name__}.")
+
+
+class WindowReader:
+    """Reads of a source, of which the last few stretches are kept.
+
+    On a server, the first read (the header) asks for at least ``HEADER_READ`` bytes; later ones for exactly what is
+    needed, until they follow one another: then each asks for twice as much ahead.  On disk nothing is read ahead.
+    """
+
+    HEADER_READ = 128 * 1024
+    FIRST_AHEAD = 64 * 1024
+    MOST_AHEAD = 4 * 1024 * 1024
+    KEPT = 3
+
+    def __init__(self, source: ByteSource) -> None:
+        self.source = source
+        self._windows: list[tuple[int, bytes]] = []
+        self._end = -1
+        self._ahead = 0
+
+    def read_at(self, start: int, stop: int) -> bytes:
+        """Bytes ``start`` to ``stop``; fewer where the file ends before ``stop``."""
+        if not self.source.remote:
+            return self.source.read_at(start, stop)
+        for position, data in self._windows:
+            if position <= start < position + len(data):
+                held = data[start - position : stop - position]
+                if start + len(held) >= stop:
+                    return held
+                return held + self._fetch(start + len(held), stop)
+        return self._fetch(start, stop)
+
+    def _fetch(self, start: int, stop: int) -> bytes:
+        if not self._windows:
+            wanted = max(stop, start + self.HEADER_READ)
+        else:
+            in_order = start == self._end
+            self._ahead = min(2 * self._ahead or self.FIRST_AHEAD, self.MOST_AHEAD) if in_order else 0
+            wanted = stop + self._ahead
+        data = self.source.read_at(start, wanted)
+        self._end = start + len(data)
+        self._windows.append((start, data))
+        if len(self._windows) > self.KEPT:
+            del self._windows[1]  # the first one holds the header, and mostly the first frames: it stays
+        return data[: stop - start]
