@@ -1,0 +1,178 @@
+"""What is published: the two metadata CSVs, parsed.
+
+The catalogue is a hint, the server's 404 is the truth: listed files can be missing.  Nothing here fetches anything;
+``nersemble.filesystem`` hands in the CSVs' bytes.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from .errors import CatalogError
+from .layout import (
+    BACKGROUND,
+    PARTICIPANTS_CSV,
+    PROTOCOL,
+    SEQUENCES,
+    SEQUENCES_CSV,
+    SERIALS,
+    AssetPath,
+    canonical_sequence,
+    sequence_order,
+)
+
+ID_COLUMN = "ID"
+#: Cells that mean that a participant has a sequence.
+PRESENT = {"x", "m"}
+_SEQUENCE_NAME = re.compile(r"(EXP|EMO|SEN)-\d+-.+")
+
+
+@dataclass(frozen=True)
+class Catalog:
+    """Participants and the sequences they have.
+
+    Attributes:
+        sequences_of: Names of each participant's video sequences as the CSV spells them, in published order.
+        backgrounds: Participants that have background stills.
+        rows: Each participant's row of ``metadata_sequences.csv``, cells as they stand, column by column.
+        columns: The CSV's columns, in order.
+    """
+
+    sequences_of: dict[int, tuple[str, ...]]
+    backgrounds: frozenset[int]
+    rows: dict[int, dict[str, str]]
+    columns: tuple[str, ...]
+
+    @property
+    def participants(self) -> tuple[int, ...]:
+        """Ids in ascending order."""
+        return tuple(sorted(self.sequences_of))
+
+    @property
+    def sequences(self) -> tuple[str, ...]:
+        """Every video sequence of the CSV's header, as it spells them, in published order."""
+        return tuple(sorted(filter(is_sequence, self.columns), key=sequence_order))
+
+    def spelling(self, sequence: str) -> str:
+        """How the CSV, and so the server's paths, spell a sequence."""
+        wanted = canonical_sequence(sequence)
+        return next((name for name in self.sequences if canonical_sequence(name) == wanted), sequence)
+
+    def videos(self) -> Iterator[AssetPath]:
+        """Every listed video."""
+        for participant in self.participants:
+            for sequence in self.sequences_of[participant]:
+                for serial in SERIALS:
+                    yield AssetPath("video", participant, sequence, serial)
+
+    def restricted_to(self, present: Iterable[tuple[int, frozenset[str]]]) -> Catalog:
+        """The catalogue of a folder that holds only some participants and sequences."""
+        held = dict(present)
+        return Catalog(
+            {p: tuple(s for s in names if s in held[p]) for p, names in self.sequences_of.items() if p in held},
+            frozenset(p for p in self.backgrounds if BACKGROUND in held.get(p, ())),
+            {p: row for p, row in self.rows.items() if p in held},
+            self.columns,
+        )
+
+
+def is_sequence(column: str) -> bool:
+    """Whether a column of ``metadata_sequences.csv`` is a video sequence."""
+    return canonical_sequence(column) in SEQUENCES or bool(_SEQUENCE_NAME.fullmatch(column))
+
+
+def parse_catalog(data: bytes) -> Catalog:
+    """Parse ``metadata_sequences.csv``.
+
+    Raises:
+        CatalogError: If it is no CSV, lacks its columns, or an id is no number.
+    """
+    columns, rows = read_table(data, SEQUENCES_CSV)
+    if not any(map(is_sequence, columns)):
+        raise CatalogError(_unusable(SEQUENCES_CSV, "no column is the name of a sequence"))
+    sequences = sorted(filter(is_sequence, columns), key=sequence_order)
+    return Catalog(
+        {p: tuple(name for name in sequences if _present(row[name])) for p, row in rows.items()},
+        frozenset(p for p, row in rows.items() if _present(row.get(BACKGROUND, ""))),
+        rows,
+        columns,
+    )
+
+
+def catalog_of_folder(present: dict[int, frozenset[str]]) -> Catalog:
+    """The catalogue of a folder without metadata CSVs: what its directories say."""
+    names = set().union(*present.values()) | set(SEQUENCES)
+    columns = (ID_COLUMN, BACKGROUND, *sorted(filter(is_sequence, names), key=sequence_order))
+    rows = {p: {ID_COLUMN: str(p)} | {c: "x" if c in held else "" for c in columns[1:]} for p, held in present.items()}
+    sequences = [name for name in columns if is_sequence(name)]
+    return Catalog(
+        {p: tuple(s for s in sequences if s in held) for p, held in present.items()},
+        frozenset(p for p, held in present.items() if BACKGROUND in held),
+        rows,
+        columns,
+    )
+
+
+def parse_participants(data: bytes) -> tuple[tuple[str, ...], dict[int, dict[str, str]]]:
+    """Parse ``metadata_participants.csv``, whose columns beside the id are open.
+
+    Returns:
+        Its columns without the id, and each participant's cells by column.
+    """
+    columns, rows = read_table(data, PARTICIPANTS_CSV)
+    return tuple(name for name in columns if name != ID_COLUMN), rows
+
+
+def read_table(data: bytes, name: str) -> tuple[tuple[str, ...], dict[int, dict[str, str]]]:
+    """Read a metadata CSV: its columns, and its rows by participant."""
+    text, problem = _decode(data)
+    if problem:
+        raise CatalogError(_unusable(name, problem))
+    try:
+        lines = [[cell.strip() for cell in line] for line in csv.reader(io.StringIO(text, newline="")) if any(line)]
+    except csv.Error:
+        lines = []
+    if not lines or ID_COLUMN not in lines[0]:
+        raise CatalogError(_unusable(name, f"it has no column {ID_COLUMN!r}"))
+    columns = tuple(lines[0])
+    repeated = next((column for column in columns if column and columns.count(column) > 1), None)
+    if repeated is not None:
+        raise CatalogError(_unusable(name, f"it has the column {repeated!r} twice"))
+    rows: dict[int, dict[str, str]] = {}
+    for number, line in enumerate(lines[1:], 2):
+        row = dict(zip(columns, line + [""] * (len(columns) - len(line)), strict=False))
+        row.pop("", None)
+        identifier = row[ID_COLUMN].removesuffix(".0")
+        if not (identifier.isascii() and identifier.isdigit()):
+            raise CatalogError(_unusable(name, f"the {ID_COLUMN} in line {number} is no number"))
+        if int(identifier) in rows:
+            raise CatalogError(_unusable(name, f"participant {int(identifier)} stands in it twice"))
+        rows[int(identifier)] = row
+    return tuple(filter(None, columns)), rows
+
+
+def _decode(data: bytes) -> tuple[str, str]:
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return "", "it is no text"
+    if "\0" in text:
+        return "", "it is no text"
+    if text.lstrip()[:1] == "<":
+        return "", "it is a web page"
+    return text, ""
+
+
+def _present(cell: str) -> bool:
+    return cell in PRESENT
+
+
+def _unusable(name: str, problem: str) -> str:
+    return (
+        f"{PROTOCOL}://{name} is not the table it should be: {problem}. Is the access URL the base of the data set? "
+        "`nersemble login` sets it."
+    )
