@@ -1,0 +1,350 @@
+"""``nersemble://``: a read-only fsspec filesystem over the access URL, or over a folder in the published layout.
+
+It takes no URL: each process finds the access URL when it first needs it, so nothing printed, pickled or cached holds
+it.  Listings come from the catalogue, without a request a file; they are a hint, and a listed file can turn out to be
+missing when it is opened.
+"""
+
+from __future__ import annotations
+
+import atexit
+import errno
+import io
+import os
+import time
+from pathlib import Path
+from typing import Any, NoReturn
+
+import fsspec.asyn
+from fsspec.callbacks import DEFAULT_CALLBACK
+
+from . import loop
+from .access import AccessURL, find_access
+from .catalog import Catalog, parse_catalog
+from .errors import TransportError
+from .folder import read_folder_catalog
+from .layout import PARTICIPANTS_CSV, PROTOCOL, SEQUENCES_CSV
+from .listing import list_directory
+from .transport import FolderTransport, HttpTransport, Stat, open_transport
+from .video.source import WindowReader
+
+#: How long a listing may rest on a catalogue fetched before, in seconds.
+CATALOG_LIFE = 60.0
+
+_transports: dict[tuple[int, int, AccessURL | str], HttpTransport | FolderTransport] = {}
+_catalogs: dict[tuple[int, AccessURL | str], tuple[float, Catalog]] = {}
+
+
+class NersembleFileSystem(fsspec.asyn.AsyncFileSystem):
+    """Read-only access to the published files.
+
+    Args:
+        folder: A folder in the published layout to read from, such as one that the official kit downloaded.  Without
+            it, the access URL is found in the environment or in the kit's file by each process that reads.
+
+    Paths are the published ones, with or without the protocol: ``nersemble://240/calibration/camera_params.json``.
+
+    Raises:
+        AccessError: If there is no access URL, or the server refuses it.
+        AssetNotFoundError: If the server does not have a file.
+        TransportError: If the server cannot be reached.
+    """
+
+    protocol = PROTOCOL
+    root_marker = ""
+    async_impl = True
+    mirror_sync_methods = True
+
+    def __init__(self, folder: str | os.PathLike[str] | None = None, **options: Any) -> None:
+        known = {
+            "asynchronous",
+            "loop",
+            "batch_size",
+            "skip_instance_cache",
+            "use_listings_cache",
+            "listings_expiry_time",
+        }
+        unknown = sorted(set(options) - known - {"max_paths"})
+        if unknown:
+            options.clear()
+            raise TypeError(
+                f"nersemble:// takes no option {', '.join(unknown)}. The access URL is not passed here, where it would "
+                "be stored: set it with `nersemble login`, or in NERSEMBLE_DATA_URL."
+            )
+        super().__init__(**options)
+        self.folder = None if folder is None else os.path.abspath(os.path.expanduser(os.fspath(folder)))
+
+    @classmethod
+    def _strip_protocol(cls, path: Any) -> Any:
+        if isinstance(path, list):
+            return [cls._strip_protocol(one) for one in path]
+        return os.fspath(path).removeprefix(f"{PROTOCOL}://").strip("/")
+
+    # --- where the bytes come from ----------------------------------------------------------------------------------
+
+    def _root(self) -> AccessURL | str:
+        """The access URL, or the folder read instead of it."""
+        return self.folder if self.folder is not None else find_access()
+
+    @property
+    def local_folder(self) -> str | None:
+        """The folder on disk that holds the files, None if they are on a server."""
+        root = self._root()
+        if isinstance(root, str):
+            return root
+        return root.reveal() if root.is_folder else None
+
+    def _transport(self) -> HttpTransport | FolderTransport:
+        root = self._root()
+        # A session belongs to one event loop, and to one process.
+        key = (os.getpid(), id(fsspec.asyn.asyncio.get_running_loop()), root)
+        if key not in _transports:
+            _transports[key] = FolderTransport(root) if isinstance(root, str) else open_transport(root)
+        return _transports[key]
+
+    def catalog(self, max_age: float = 0.0) -> Catalog:
+        """The catalogue, fetched anew unless one younger than ``max_age`` seconds is at hand."""
+        return loop.run(self._catalog(max_age))
+
+    async def _catalog(self, max_age: float = CATALOG_LIFE) -> Catalog:
+        key = (os.getpid(), self._root())
+        at, catalog = _catalogs.get(key, (float("-inf"), None))
+        if catalog is None or time.monotonic() - at > max_age:
+            transport = self._transport()
+            if isinstance(transport, FolderTransport):
+                catalog = read_folder_catalog(transport.folder)
+            else:
+                catalog = parse_catalog((await transport.read(SEQUENCES_CSV)).data)
+            _catalogs[key] = (time.monotonic(), catalog)
+        return catalog
+
+    # --- listings, from the catalogue ---------------------------------------------------------------------------------
+
+    async def _ls(self, path: str, detail: bool = True, **_: Any) -> list[Any]:
+        path = self._strip_protocol(path)
+        entries = list_directory(await self._catalog(), path)
+        if entries is None:
+            entries = [await self._info(path)]
+        return entries if detail else [entry["name"] for entry in entries]
+
+    async def _info(self, path: str, **_: Any) -> dict[str, Any]:
+        path = self._strip_protocol(path)
+        if await self._isdir(path):
+            return {"name": path, "size": 0, "type": "directory"}
+        stat = await self._transport().stat(path)
+        return {"name": path, "size": stat.size, "type": "file", "ETag": stat.etag}
+
+    async def _isdir(self, path: str) -> bool:
+        path = self._strip_protocol(path)
+        if path in (PARTICIPANTS_CSV, SEQUENCES_CSV):
+            return False
+        return list_directory(await self._catalog(), path) is not None
+
+    async def _isfile(self, path: str) -> bool:
+        return not await self._isdir(path) and await self._exists(path)
+
+    async def _exists(self, path: str, **_: Any) -> bool:
+        try:
+            await self._info(path)
+        except FileNotFoundError:  # anything else is not an answer to the question, and is raised
+            return False
+        return True
+
+    # --- bytes --------------------------------------------------------------------------------------------------------
+
+    async def _cat_file(self, path: str, start: int | None = None, end: int | None = None, **_: Any) -> bytes:
+        path = self._strip_protocol(path)
+        if (start or 0) < 0 or (end or 0) < 0:
+            size = (await self._transport().stat(path)).size or 0
+            start, end = (None if x is None else x if x >= 0 else max(size + x, 0) for x in (start, end))
+        part = await self._transport().read(path, start or 0, end)
+        # A server without ranges sends the whole file.
+        return part.data[(start or 0) - part.start : None if end is None else max(end - part.start, 0)]
+
+    async def _get_file(self, rpath: str, lpath: str, callback: Any = DEFAULT_CALLBACK, **_: Any) -> None:
+        rpath = self._strip_protocol(rpath)
+        target = Path(lpath)
+        if await self._isdir(rpath):
+            target.mkdir(parents=True, exist_ok=True)
+            return
+        target.parent.mkdir(parents=True, exist_ok=True)
+        stat = await self._transport().copy(rpath, target)
+        callback.set_size(stat.size)
+        callback.relative_update(stat.size or 0)
+
+    def copy_to(self, path: str, target: Path) -> Stat:
+        """Write a published file to ``target``, which appears whole or not at all."""
+        return loop.run(self._copy_to(path, target))
+
+    async def _copy_to(self, path: str, target: Path) -> Stat:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        return await self._transport().copy(self._strip_protocol(path), target)
+
+    def _open(self, path: str, mode: str = "rb", **_: Any) -> Any:
+        if mode != "rb":
+            self._refuse(path)
+        file = self.source(path)
+        file.peek()
+        return file
+
+    def source(self, path: str) -> NersembleFile:
+        """A published file, opened without a request; whether it exists shows when it is read."""
+        return NersembleFile(self, self._strip_protocol(path))
+
+    def open(self, path: str, mode: str = "rb", **options: Any) -> Any:
+        if set(mode) & set("wax+"):
+            self._refuse(path)
+        return super().open(path, mode, **options)
+
+    # --- a read-only filesystem ---------------------------------------------------------------------------------------
+
+    def _refuse(self, *_: Any, **__: Any) -> NoReturn:
+        raise OSError(errno.EROFS, "nersemble:// is read-only")
+
+    async def _refuse_async(self, *_: Any, **__: Any) -> NoReturn:
+        self._refuse()
+
+    _rm_file = _rm = _cp_file = _put_file = _pipe_file = _mkdir = _makedirs = _refuse_async
+    rmdir = touch = mkdir = makedirs = rm = rm_file = mv = move = cp = copy = put = put_file = pipe = pipe_file = (
+        _refuse
+    )
+
+
+class NersembleFile(io.RawIOBase):
+    """A published file, read by ranges; also a ``nersemble.video.ByteSource``.
+
+    May be shared by threads through ``read_at``; ``read`` and ``seek`` share one position.
+    """
+
+    remote = True
+
+    def __init__(self, filesystem: NersembleFileSystem, path: str) -> None:
+        super().__init__()
+        self._filesystem = filesystem
+        self._path = path
+        self._position = 0
+        self._size: int | None = None
+        self._etag: str | None = None
+        self._whole: bytes | None = None
+        self._reader = WindowReader(self)
+        self.name = f"{PROTOCOL}://{path}"
+        self.mode = "rb"
+
+    def size(self) -> int:
+        """Length of the file in bytes."""
+        if self._size is None:
+            stat = loop.run(self._fetch_stat())
+            if stat.size is None:
+                self._whole = self._read_part(0, None)
+                return len(self._whole)
+            self._size = stat.size
+        return self._size
+
+    async def _fetch_stat(self) -> Stat:
+        return await self._filesystem._transport().stat(self._path)
+
+    def read_at(self, start: int, stop: int) -> bytes:
+        """Bytes ``start`` to ``stop``; fewer where the file ends before ``stop``."""
+        if self._whole is not None:
+            return self._whole[start:stop]
+        if self._size is not None:
+            stop = min(stop, self._size)
+        return self._read_part(start, stop) if start < stop else b""
+
+    def _read_part(self, start: int, stop: int | None) -> bytes:
+        part = loop.run(self._fetch_part(start, stop))
+        if self._etag is not None and part.etag is not None and part.etag != self._etag:
+            raise TransportError(f"{self.name} changed on the server while it was read. Open it again.")
+        self._etag = part.etag or self._etag
+        self._size = self._size if part.size is None else part.size
+        if part.whole:  # all of it came, asked for or not (a server without ranges): never ask again
+            self._whole = part.data
+            self._size = len(part.data)
+            return part.data[start:stop]
+        if stop is not None and part.size is not None and len(part.data) < min(stop, part.size) - start:
+            raise TransportError(f"The server sent fewer bytes of {self.name} than it has. Try again later.")
+        return part.data
+
+    async def _fetch_part(self, start: int, stop: int | None) -> Any:
+        return await self._filesystem._transport().read(self._path, start, stop)
+
+    def peek(self) -> None:
+        """Read the beginning ahead, so that a missing file shows at once."""
+        self._reader.read_at(0, 1)
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._position
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._position}.get(whence)
+        self._position = (self.size() if base is None else base) + offset
+        if self._position < 0:
+            self._position = 0
+            raise ValueError("A file position cannot be negative.")
+        return self._position
+
+    def readinto(self, buffer: Any) -> int:
+        view = memoryview(buffer).cast("B")
+        data = self._reader.read_at(self._position, self._position + len(view))
+        view[: len(data)] = data
+        self._position += len(data)
+        return len(data)
+
+    def readall(self) -> bytes:
+        data = self._reader.read_at(self._position, self.size())
+        self._position += len(data)
+        return data
+
+    def __repr__(self) -> str:
+        return f"<NersembleFile {self.name}>"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (_open_again, (self._filesystem, self._path, self._position))
+
+
+def _open_again(filesystem: NersembleFileSystem, path: str, position: int) -> NersembleFile:
+    file = NersembleFile(filesystem, path)
+    file.seek(position)
+    return file
+
+
+def filesystem(folder: str | os.PathLike[str] | None = None) -> NersembleFileSystem:
+    """The filesystem of this process.  Ask for it where it is used: an instance does not survive a fork."""
+    return NersembleFileSystem(**({} if folder is None else {"folder": os.fspath(folder)}))
+
+
+def load_catalog_from(access: AccessURL) -> Catalog:
+    """Fetch the catalogue behind an access URL, which need not be the one in force: the check of a new URL."""
+
+    async def fetch() -> Catalog:
+        transport = open_transport(access)
+        try:
+            if isinstance(transport, FolderTransport):
+                return read_folder_catalog(transport.folder)
+            return parse_catalog((await transport.read(SEQUENCES_CSV)).data)
+        finally:
+            await transport.close()
+
+    return loop.run(fetch())
+
+
+async def _close_sessions() -> None:
+    for (pid, _, _), transport in _transports.items():
+        if pid == os.getpid():
+            await transport.close()
+    _transports.clear()
+
+
+@atexit.register
+def _at_exit() -> None:
+    if any(pid == os.getpid() for pid, _, _ in _transports) and fsspec.asyn.loop[0] is not None:
+        try:
+            loop.run(_close_sessions())
+        except RuntimeError:  # the loop's thread is gone already
+            _transports.clear()

@@ -1,0 +1,36 @@
+"""Running coroutines from ordinary code, on fsspec's event-loop thread.
+
+Waiting here can be interrupted: Ctrl-C cancels the coroutine instead of leaving it to run on in the thread.  After a
+fork the child starts a loop of its own; older releases of fsspec leave it the parent's, which no longer runs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+import fsspec.asyn
+
+T = TypeVar("T")
+
+
+def run(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine to its end and give its result, from a thread without a running loop of its own."""
+    future = asyncio.run_coroutine_threadsafe(coroutine, fsspec.asyn.get_loop())
+    try:
+        return future.result()
+    except BaseException:
+        future.cancel()
+        raise
+
+
+def _after_fork_in_child() -> None:
+    fsspec.asyn.iothread[0] = None
+    fsspec.asyn.loop[0] = None
+    fsspec.asyn.reset_lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)
