@@ -10,13 +10,13 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterator, Sequence
-from fractions import Fraction
 from typing import Any, BinaryIO
 
 import av
 import av.error
 import numpy as np
-from av.video.reformatter import Interpolation, VideoReformatter
+import PIL.Image
+from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
 from ..errors import FrameError, NersembleError
@@ -50,13 +50,16 @@ class VideoDecoder:
     (3208, 2200, 3)
     """
 
-    def __init__(self, video: str | os.PathLike[str] | BinaryIO | ByteSource, *, name: str | None = None, threads: int = 1):
+    def __init__(
+        self, video: str | os.PathLike[str] | BinaryIO | ByteSource, *, name: str | None = None, threads: int = 1
+    ):
         self._source = as_source(video, name)
         self.name = name or self._source.name
         self._threads = threads
         self._lock = threading.RLock()
         self._pid = os.getpid()
         self._context: Any = None
+        self._last: tuple[int, Any] | None = None
         self._reformatter = VideoReformatter()
         self.index, self._packets = self._read_index()
         self._reset()
@@ -97,7 +100,7 @@ class VideoDecoder:
 
         Args:
             timestep: 0-based index in presentation order.
-            size: (width, height) to resize to, by area averaging; the video's own by default.
+            size: (width, height) to resize to (see ``resize_picture``); the video's own by default.
 
         Returns:
             ``(height, width, 3)`` uint8 RGB.
@@ -128,7 +131,8 @@ class VideoDecoder:
     def close(self) -> None:
         """Free the codec and the file; closing twice is harmless."""
         with self._lock:
-            self._context = self._last = None
+            self._context = None
+            self._last = None
             self._source.close()
 
     def __enter__(self) -> VideoDecoder:
@@ -141,13 +145,17 @@ class VideoDecoder:
         return f"VideoDecoder({self.name!r}, {len(self)} frames of {self.width} x {self.height})"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        raise TypeError("A VideoDecoder holds an open file and cannot be pickled; open the video again where it is needed.")
+        raise TypeError(
+            "A VideoDecoder holds an open file and cannot be pickled; open the video again where it is needed."
+        )
 
     # --- decoding -------------------------------------------------------------------------------------------------
 
     def _packet(self, timestep: int) -> int:
         if not 0 <= timestep < len(self):
-            raise FrameError(f"{self.name} has no timestep {timestep}: it has {len(self)} frames, 0 to {len(self) - 1}.")
+            raise FrameError(
+                f"{self.name} has no timestep {timestep}: it has {len(self)} frames, 0 to {len(self) - 1}."
+            )
         return int(self.index.packet_of[timestep])
 
     def _after_fork(self) -> None:
@@ -160,7 +168,7 @@ class VideoDecoder:
 
     def _reset(self) -> None:
         """Forget where the decoder stands."""
-        self._last: tuple[int, Any] | None = None
+        self._last = None
         self._origin = self._fed = 0  # decoding began at packet `origin`; packet `fed` is next
         self._floor = -1  # the highest rank that came out: what ranks below it will not come any more
 
@@ -245,13 +253,29 @@ class VideoDecoder:
                 f"{self.name}: a frame of {frame.width} x {frame.height} in a video of {self.index.width} x "
                 f"{self.index.height}: the calibration would not fit it."
             )
-        turned = self.index.rotation % 180 != 0
-        width, height = size or (self.width, self.height)
-        if turned:
-            width, height = height, width
         # One swscale thread: a pool of them would not survive a fork.
-        rgb = self._reformatter.reformat(
-            frame, width=width, height=height, format="rgb24", interpolation=Interpolation.AREA, threads=1
-        )
-        picture: Picture = rgb.to_ndarray()
-        return np.ascontiguousarray(np.rot90(picture, self.index.rotation // 90)) if self.index.rotation else picture
+        picture: Any = self._reformatter.reformat(frame, format="rgb24", threads=1).to_ndarray()
+        if self.index.rotation:
+            picture = np.ascontiguousarray(np.rot90(picture, self.index.rotation // 90))
+        return picture if size is None else resize_picture(picture, size)
+
+
+def resize_picture(picture: Picture, size: tuple[int, int]) -> Picture:
+    """Resize ``(H, W, 3)`` uint8 RGB to (width, height), edges staying edges.
+
+    Whole factors average areas; other factors down use a Hamming window, which unlike a box has no bias to a side;
+    factors up are bicubic.
+
+    The picture is resized in RGB, after its colour planes have been brought to full size: resizing the planes of a
+    4:2:0 frame instead moves its colours by up to half a pixel.
+    """
+    height, width = picture.shape[:2]
+    if size == (width, height):
+        return picture
+    if width % size[0] == 0 and height % size[1] == 0:
+        resampling = PIL.Image.Resampling.BOX
+    elif size[0] <= width and size[1] <= height:
+        resampling = PIL.Image.Resampling.HAMMING
+    else:
+        resampling = PIL.Image.Resampling.BICUBIC
+    return np.array(PIL.Image.fromarray(picture).resize(size, resampling))

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from ..errors import FrameError
 from .packets import PacketIndex
-from .source import ByteSource, WindowReader
+from .source import WindowReader
 
 #: Sample entries read here, FFmpeg's codec name and the box that holds the codec's header.
 CODECS = {
@@ -198,10 +198,7 @@ def _sizes(box: bytes) -> NDArray[np.int64]:
 
 def _offsets(table: dict[bytes, bytes], size: NDArray[np.int64]) -> NDArray[np.int64]:
     """Where each packet lies: chunks hold runs of packets, one after the other."""
-    if b"co64" in table:
-        chunk_offset = _array(table[b"co64"], ">u8", 4, 8)
-    else:
-        chunk_offset = _array(table[b"stco"], ">u4", 4, 8)
+    chunk_offset = _array(table[b"co64"], ">u8", 4, 8) if b"co64" in table else _array(table[b"stco"], ">u4", 4, 8)
     entries = struct.unpack_from(">I", table[b"stsc"], 4)[0]
     first, samples, description = np.frombuffer(table[b"stsc"], ">u4", entries * 3, 8).astype(np.int64).reshape(-1, 3).T
     if (description != 1).any():
@@ -228,9 +225,7 @@ def _sample_description(stsd: bytes) -> tuple[str, bytes, int, int]:
     return codec, _box(entry[VISUAL_ENTRY_HEADER:], header), width, height
 
 
-def _shown(
-    track: bytes, composition: NDArray[np.int64], movie_timescale: int, timescale: int
-) -> NDArray[np.bool_]:
+def _shown(track: bytes, composition: NDArray[np.int64], movie_timescale: int, timescale: int) -> NDArray[np.bool_]:
     """Which packets the edit list shows: those whose composition time lies in the edit."""
     edits = next((_box(body, b"elst") for kind, body in _boxes(track) if kind == b"edts"), None)
     if edits is None:
@@ -274,13 +269,20 @@ class Mp4Packets:
         offset, size = self._index.offset[first : last + 1], self._index.size[first : last + 1]
         start, stop = int(offset.min()), int((offset + size).max())
         if stop - start > 2 * int(size.sum()) + MOST_WASTE:
-            return [self._whole(self._reader.read_at(int(o), int(o + s)), int(s)) for o, s in zip(offset, size)]
+            return [
+                self._whole(self._reader.read_at(int(o), int(o + s)), int(s))
+                for o, s in zip(offset, size, strict=False)
+            ]
         data = self._reader.read_at(start, stop)
-        return [self._whole(data[o - start : o - start + s], s) for o, s in zip(offset.tolist(), size.tolist())]
+        return [
+            self._whole(data[o - start : o - start + s], s)
+            for o, s in zip(offset.tolist(), size.tolist(), strict=False)
+        ]
 
     @staticmethod
     def _whole(packet: bytes, size: int) -> bytes:
         if len(packet) < size:
-            raise FrameError("the file ends before this frame: its download was cut off. Delete the file and fetch it again")
+            raise FrameError(
+                "the file ends before this frame: its download was cut off. Delete the file and fetch it again"
+            )
         return packet
-

@@ -9,8 +9,9 @@ from __future__ import annotations
 import os
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
+from typing import Generic, TypeVar
 
 from .decoder import _BEFORE_FORK, VideoDecoder
 
@@ -18,20 +19,22 @@ from .decoder import _BEFORE_FORK, VideoDecoder
 PICTURES_HELD = 6
 BYTES_A_PIXEL = 1.5
 
+Key = TypeVar("Key", bound=Hashable)
 
-class DecoderPool:
-    """Leases of open decoders by path.
+
+class DecoderPool(Generic[Key]):
+    """Leases of open decoders by key, such as a path.
 
     Args:
-        open_decoder: Opens the decoder of a path.
+        open_decoder: Opens the decoder of a key.
         max_bytes: Bound on the estimated memory of idle decoders.
     """
 
-    def __init__(self, open_decoder: Callable[[str], VideoDecoder], max_bytes: int = 1 << 30) -> None:
+    def __init__(self, open_decoder: Callable[[Key], VideoDecoder], max_bytes: int = 1 << 30) -> None:
         self._open = open_decoder
         self.max_bytes = max_bytes
         self._lock = threading.Lock()
-        self._idle: OrderedDict[int, tuple[str, VideoDecoder]] = OrderedDict()
+        self._idle: OrderedDict[int, tuple[Key, VideoDecoder]] = OrderedDict()
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=self._forget)
 
@@ -41,25 +44,25 @@ class DecoderPool:
         self._idle = OrderedDict()
 
     @contextmanager
-    def lease(self, path: str) -> Iterator[VideoDecoder]:
-        """A decoder of ``path`` for one reader; it goes back to the pool at the end, unless reading it failed."""
-        decoder = self._take(path) or self._open(path)
+    def lease(self, key: Key) -> Iterator[VideoDecoder]:
+        """A decoder of ``key`` for one reader; it goes back to the pool at the end, unless reading it failed."""
+        decoder = self._take(key) or self._open(key)
         try:
             yield decoder
         except BaseException:
             decoder.close()
             raise
-        self._give_back(path, decoder)
+        self._give_back(key, decoder)
 
-    def _take(self, path: str) -> VideoDecoder | None:
+    def _take(self, key: Key) -> VideoDecoder | None:
         with self._lock:
-            key = next((key for key, (held, _) in reversed(self._idle.items()) if held == path), None)
-            return None if key is None else self._idle.pop(key)[1]
+            number = next((number for number, (held, _) in reversed(self._idle.items()) if held == key), None)
+            return None if number is None else self._idle.pop(number)[1]
 
-    def _give_back(self, path: str, decoder: VideoDecoder) -> None:
+    def _give_back(self, key: Key, decoder: VideoDecoder) -> None:
         closing = []
         with self._lock:
-            self._idle[id(decoder)] = (path, decoder)
+            self._idle[id(decoder)] = (key, decoder)
             while len(self._idle) > 1 and sum(map(_estimate, self._idle.values())) > self.max_bytes:
                 closing.append(self._idle.popitem(last=False)[1][1])
         for old in closing:
@@ -76,6 +79,6 @@ class DecoderPool:
         return len(self._idle)
 
 
-def _estimate(entry: tuple[str, VideoDecoder]) -> float:
+def _estimate(entry: tuple[Hashable, VideoDecoder]) -> float:
     _, decoder = entry
     return decoder.width * decoder.height * BYTES_A_PIXEL * PICTURES_HELD

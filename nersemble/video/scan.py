@@ -44,11 +44,13 @@ def scan(source: ByteSource) -> tuple[PacketIndex, ScannedPackets]:
         problem = type(error).__name__
     except FrameError as error:
         problem = str(error)
-    raise FrameError(f"This is no video that can be read exactly ({problem}). Was its download cut off, or is it another file?")
+    raise FrameError(
+        f"This is no video that can be read exactly ({problem}). Was its download cut off, or is it another file?"
+    )
 
 
 def _scan(file: io.BytesIO) -> tuple[PacketIndex, ScannedPackets]:
-    with av.open(file) as container:
+    with av.open(file, "r") as container:
         if not container.streams.video:
             raise FrameError("no video track")
         stream = container.streams.video[0]
