@@ -1,0 +1,171 @@
+"""The ``VideoFrame`` feature: a column of references to frames, decoded only when read."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from .camera import scaled_size
+from .color import correct_color
+from .errors import FrameError, SelectionError
+from .opening import color_matrix, lease_video
+
+if TYPE_CHECKING:
+    import PIL.Image
+
+_REFERENCES_ONLY = "A VideoFrame column stores references to frames"
+_TIMESTEP = "#timestep="
+_KEEP_PICTURES = "To keep changed pictures, give them a column of their own, of type datasets.Image."
+
+
+@dataclass
+class VideoFrame:
+    """A frame of a video, stored as (path, timestep) and decoded when it is read.
+
+    Read as a ``PIL.Image.Image`` in RGB; with numpy and torch formats as arrays.  The frame is exact: by index in
+    presentation order, whatever the file's structure.  A frame that cannot be decoded whole raises; no other is ever
+    given for it.
+
+    Args:
+        decode: False gives the reference ``{"path": ..., "timestep": ...}`` instead.
+        scale: Resize by this factor while decoding, such as 0.25.
+        size: Resize to this (width, height) while decoding; excludes ``scale``.
+        color_correction: Apply the colour-correction matrix of the camera, which is found beside the video in the
+            published layout; after any resize, as the official kit does.
+
+    An ``intrinsics`` column belongs to the scale and size that the data set was loaded with; casting a column to
+    another one does not change it (see ``nersemble.resize_intrinsics``).
+
+    Raises:
+        FrameError: On reading, if the frame cannot be decoded exactly.
+        SelectionError: If the arguments contradict each other.
+    """
+
+    decode: bool = True
+    scale: float | None = None
+    size: tuple[int, int] | None = None
+    color_correction: bool = False
+    id: str | None = field(default=None, repr=False)
+
+    dtype: ClassVar[str] = "PIL.Image.Image"
+    pa_type: ClassVar[pa.DataType] = pa.struct({"path": pa.string(), "timestep": pa.int32()})
+    _type: str = field(default="VideoFrame", init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self.scale, self.size = check_resize(self.scale, self.size)
+
+    def __call__(self) -> pa.DataType:
+        return self.pa_type
+
+    def encode_example(self, value: Any) -> dict[str, Any]:
+        """Take a reference: a dict with ``path`` and ``timestep``, a tuple of the two, or an unchanged picture."""
+        if isinstance(getattr(value, "filename", None), str):
+            value = _parse_reference(value.filename) or value
+        if isinstance(value, dict) and {"path", "timestep"} <= set(value):
+            path, timestep = value["path"], value["timestep"]
+        elif isinstance(value, (tuple, list)) and len(value) == 2:
+            path, timestep = value
+        else:
+            raise FrameError(f"{_REFERENCES_ONLY}, not {type(value).__name__}. {_KEEP_PICTURES}")
+        return {"path": os.fspath(path), "timestep": int(timestep)}
+
+    def decode_example(self, value: dict[str, Any], token_per_repo_id: Any = None) -> PIL.Image.Image:
+        """Decode a reference to a picture."""
+        import PIL.Image
+
+        if not self.decode:
+            raise RuntimeError("Decoding is turned off for this column; cast it to VideoFrame(decode=True).")
+        path, timestep = value["path"], value["timestep"]
+        picture = PIL.Image.fromarray(read_frame(path, timestep, self.scale, self.size, self.color_correction))
+        # As with pictures read from files, `datasets` stores this instead of pixels when a row is written again.
+        picture.filename = f"{path}{_TIMESTEP}{timestep}"  # type: ignore[attr-defined]
+        return picture
+
+    def cast_storage(self, storage: pa.Array) -> pa.StructArray:
+        """Cast an Arrow array of references, whatever the order and width of its fields."""
+        storage = _from_pictures(storage)
+        if not pa.types.is_struct(storage.type) or {f.name for f in storage.type} != {"path", "timestep"}:
+            raise FrameError(f"{_REFERENCES_ONLY}, struct<path, timestep>, not {storage.type}. {_KEEP_PICTURES}")
+        return pa.StructArray.from_arrays(
+            [storage.field("path").cast(pa.string()), storage.field("timestep").cast(pa.int32())],
+            fields=list(self.pa_type),
+            mask=storage.is_null() if storage.null_count else None,
+        )
+
+    def embed_storage(
+        self, storage: pa.Array, token_per_repo_id: Any = None, local_files: bool = True, remote_files: bool = False
+    ) -> pa.Array:
+        """Leave references as they are where a data set is saved for oneself; refuse to push them.
+
+        ``datasets`` asks for remote files too when it writes for others.  They could not read the references, and
+        pictures of people are not shared by accident.
+        """
+        if not remote_files:
+            return storage
+        raise FrameError(
+            "This column holds references to videos, not pictures, so it cannot be pushed or written to a file for "
+            'others: they could not read it. Turn it into pictures first: ds.map(lambda row: {"image": row["frame"]}, '
+            'remove_columns="frame", features=...) with a datasets.Image column.'
+        )
+
+    def flatten(self) -> Any:
+        """The column's parts, if it is not decoded."""
+        from datasets import Value
+
+        return self if self.decode else {"path": Value("string"), "timestep": Value("int32")}
+
+
+def _parse_reference(filename: str | None) -> tuple[str, int] | None:
+    path, mark, timestep = (filename or "").rpartition(_TIMESTEP)
+    return (path, int(timestep)) if mark and timestep.isdecimal() else None
+
+
+def _from_pictures(storage: pa.Array) -> pa.Array:
+    """References from what ``datasets`` makes of unchanged decoded pictures: ``{"path": filename, "bytes": None}``."""
+    if not pa.types.is_struct(storage.type) or {f.name for f in storage.type} != {"path", "bytes"}:
+        return storage
+    if storage.field("bytes").null_count < len(storage) or not pa.types.is_string(storage.field("path").type):
+        return storage
+    found = [name is not None and _parse_reference(name) for name in storage.field("path").to_pylist()]
+    if not all(found[i] for i, valid in enumerate(storage.is_valid().to_pylist()) if valid):
+        return storage
+    rows = [{"path": one[0], "timestep": one[1]} if one else None for one in found]
+    return pa.array(rows, VideoFrame.pa_type)
+
+
+def check_resize(scale: Any, size: Any) -> tuple[float | None, tuple[int, int] | None]:
+    """Check and normalise a scale and a size, of which at most one may be given; a scale of 1 is none.
+
+    Raises:
+        SelectionError: If they are not usable.
+    """
+    if scale is not None and size is not None:
+        raise SelectionError("Give scale or size, not both.")
+    if scale is not None:
+        if isinstance(scale, bool) or not isinstance(scale, (int, float)) or not 0 < scale <= 8:
+            raise SelectionError(f"scale is a factor above 0 and at most 8, such as 0.25, not {scale!r}.")
+        return (None if scale == 1 else float(scale)), None
+    if size is None:
+        return None, None
+    good = isinstance(size, (tuple, list)) and len(size) == 2 and all(type(n) is int and 0 < n <= 16384 for n in size)
+    if not good:
+        raise SelectionError(f"size is (width, height) in whole pixels, such as (550, 802), not {size!r}.")
+    return None, (size[0], size[1])
+
+
+def read_frame(
+    path: str,
+    timestep: int,
+    scale: float | None = None,
+    size: tuple[int, int] | None = None,
+    color_correction: bool = False,
+) -> NDArray[np.uint8]:
+    """Decode a frame of a video by path: ``(height, width, 3)`` uint8 RGB."""
+    with lease_video(path) as decoder:
+        picture = decoder.get_frame_at(timestep, scaled_size((decoder.width, decoder.height), scale, size))
+    return correct_color(picture, color_matrix(path)) if color_correction else picture

@@ -1,0 +1,116 @@
+"""Opening what a row points to: a path on disk, ``nersemble://...``, or any URL that fsspec knows.
+
+One pool of open decoders serves the process.  It tells apart equal paths behind different access URLs.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import AbstractContextManager
+from functools import lru_cache
+from typing import Any, BinaryIO, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .camera import parse_color_calibration
+from .errors import AssetNotFoundError, CalibrationError
+from .filesystem import filesystem
+from .layout import PROTOCOL, AssetPath, find_asset
+from .video import DecoderPool, VideoDecoder
+from .video.source import LocalSource
+
+_SCHEME = f"{PROTOCOL}://"
+
+
+def local_path(path: str) -> str | None:
+    """Where ``path`` lies on disk, None if it has to be fetched."""
+    if path.startswith(_SCHEME):
+        folder = filesystem().local_folder
+        return None if folder is None else os.path.join(folder, path.removeprefix(_SCHEME))
+    return None if "://" in path else path
+
+
+def open_video(path: str) -> VideoDecoder:
+    """Open a video for exact frames.
+
+    Raises:
+        FrameError: If it is no video.
+        AssetNotFoundError: If it is not there.
+    """
+    on_disk = local_path(path)
+    if on_disk is not None:
+        return VideoDecoder(LocalSource(on_disk), name=path)
+    if path.startswith(_SCHEME):
+        return VideoDecoder(filesystem().source(path))
+    import fsspec
+
+    return VideoDecoder(cast(BinaryIO, fsspec.open(path, "rb").open()), name=path)
+
+
+def read_bytes(path: str) -> bytes:
+    """Read a whole small file."""
+    on_disk = local_path(path)
+    if on_disk is None:
+        return cast(bytes, filesystem().cat_file(path))
+    source = LocalSource(on_disk)
+    try:
+        return source.read_at(0, source.size())
+    finally:
+        source.close()
+
+
+def _identity(path: str) -> Any:
+    """What tells the file behind ``path`` from one of the same name elsewhere."""
+    return filesystem()._root() if path.startswith(_SCHEME) else None
+
+
+_pool: DecoderPool[tuple[Any, str]] = DecoderPool(lambda key: open_video(key[1]))
+
+
+def lease_video(path: str) -> AbstractContextManager[VideoDecoder]:
+    """An open decoder of ``path`` for one reader, from the pool of this process."""
+    return _pool.lease((_identity(path), path))
+
+
+def color_matrix(video: str) -> NDArray[np.float64]:
+    """The ``(3, T)`` colour-correction matrix of the camera that took a video.
+
+    Raises:
+        CalibrationError: If the video does not lie in the published layout, or its camera has no matrix.
+    """
+    found = find_asset(video)
+    if found is None or found[1].kind != "video":
+        raise CalibrationError(
+            f"{video} does not lie in the published layout, so its colour calibration cannot be found."
+        )
+    root, asset = found
+    path = f"{root}{AssetPath('color_calibration', asset.participant)}"
+    matrices = _color_matrices(path, _identity(path), _version(path))
+    if asset.camera not in matrices:
+        raise missing_matrix(asset.camera or "", path)
+    return matrices[asset.camera]
+
+
+def missing_matrix(camera: str, path: str) -> CalibrationError:
+    """The error for a camera without a colour-correction matrix."""
+    return CalibrationError(
+        f"Camera {camera} has no colour-correction matrix in {path}. Leave the camera out (cameras=[...]), or ask the "
+        "data's authors."
+    )
+
+
+def _version(path: str) -> int:
+    on_disk = local_path(path)
+    if on_disk is None:
+        return 0
+    try:
+        return os.stat(on_disk).st_mtime_ns
+    except FileNotFoundError:
+        pass
+    raise AssetNotFoundError(f"There is no {path}: colour correction needs it.")
+
+
+@lru_cache(maxsize=512)
+def _color_matrices(path: str, identity: Any, version: int) -> dict[str, NDArray[np.float64]]:
+    return parse_color_calibration(read_bytes(path), path)
