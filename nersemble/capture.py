@@ -1,0 +1,116 @@
+"""What the builder asks of one capture, wherever it lies: paths for rows, calibrations, and facts of videos.
+
+A ``Capture`` is a folder in the published layout (downloaded before, or by ``nersemble.download``) or the server behind
+``nersemble://``.  It holds no secret and can be pickled; each process finds its own access URL.
+"""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .camera import Calibration, parse_calibration, parse_color_calibration
+from .errors import AssetNotFoundError, CalibrationError
+from .layout import AssetPath
+from .opening import lease_video, missing_matrix, open_video, read_bytes
+
+#: Headers read at once.
+WORKERS = 16
+
+
+@dataclass(frozen=True, slots=True)
+class VideoFacts:
+    """What a video's header says: frames, picture size in pixels (after rotation), frames a second."""
+
+    num_frames: int
+    width: int
+    height: int
+    fps: float
+
+
+@dataclass(frozen=True)
+class CameraFacts:
+    """Calibration of one camera: ``(3, 3)`` intrinsics of the full-size picture, ``(4, 4)`` pose, ``(3, T)`` CCM."""
+
+    intrinsics: NDArray[np.float64]
+    world_to_camera: NDArray[np.float64]
+    ccm: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Capture:
+    """Published files of one root.
+
+    Attributes:
+        folder: Absolute path of the folder that holds them; None for ``nersemble://``.
+    """
+
+    folder: str | None = None
+
+    def path(self, asset: AssetPath) -> str:
+        """The path that rows store."""
+        return asset.uri if self.folder is None else os.path.join(self.folder, str(asset))
+
+    def exists(self, asset: AssetPath) -> bool:
+        """Whether a file is there.  On disk only: on a server it shows when the file is read."""
+        return self.folder is None or os.path.isfile(self.path(asset))
+
+    def video_facts(self, asset: AssetPath, *, keep_open: bool = False) -> VideoFacts | None:
+        """The header of a video; None if it is not there.
+
+        Args:
+            asset: The video.
+            keep_open: Leave the decoder in the pool, because frames will be read next.
+        """
+        try:
+            if keep_open:
+                with lease_video(self.path(asset)) as decoder:
+                    return VideoFacts(len(decoder), decoder.width, decoder.height, decoder.fps)
+            with open_video(self.path(asset)) as decoder:
+                return VideoFacts(len(decoder), decoder.width, decoder.height, decoder.fps)
+        except AssetNotFoundError:
+            return None
+
+    def facts_of(self, assets: list[AssetPath]) -> list[VideoFacts | None]:
+        """``video_facts`` of many videos, some at a time."""
+        if len(assets) < 2:
+            return [self.video_facts(asset) for asset in assets]
+        with ThreadPoolExecutor(min(WORKERS, len(assets))) as executor:
+            return list(executor.map(self.video_facts, assets))
+
+    def camera_facts(self, participant: int, serial: str) -> CameraFacts | None:
+        """The calibration of one camera; None if a calibration file is not there.
+
+        Raises:
+            CalibrationError: If a calibration file is malformed or lacks the camera.
+        """
+        try:
+            calibration, matrices = _calibration(self, participant)
+        except AssetNotFoundError:
+            return None
+        if serial not in calibration.world_to_camera:
+            path = self.path(AssetPath("camera_params", participant))
+            raise CalibrationError(
+                f"Camera {serial} has no pose in {path}. Leave the camera out (cameras=[...]), or ask the data's "
+                "authors."
+            )
+        if serial not in matrices:
+            raise missing_matrix(serial, self.path(AssetPath("color_calibration", participant)))
+        return CameraFacts(calibration.intrinsics, calibration.world_to_camera[serial], matrices[serial])
+
+
+@lru_cache(maxsize=64)
+def _calibration(capture: Capture, participant: int) -> tuple[Calibration, dict[str, NDArray[np.float64]]]:
+    poses = capture.path(AssetPath("camera_params", participant))
+    colors = capture.path(AssetPath("color_calibration", participant))
+    return parse_calibration(read_bytes(poses), poses), parse_color_calibration(read_bytes(colors), colors)
+
+
+def forget_calibrations() -> None:
+    """Read calibration files anew: a new load must not answer for an older server's or folder's files."""
+    _calibration.cache_clear()

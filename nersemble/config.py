@@ -1,0 +1,168 @@
+"""``NersembleConfig``: what a call of ``load_dataset("nersemble", ...)`` asks for, checked and normalised."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from dataclasses import dataclass
+from typing import Any
+
+import datasets
+
+from .access import find_access
+from .catalog import Catalog
+from .errors import SelectionError
+from .features import VideoFrame, check_resize
+from .filesystem import NersembleFileSystem, filesystem
+from .layout import canonical_sequence
+from .rows import VIEWS
+from .selection import EVERYTHING, Selection, parse_config_name, select
+from .timesteps import Timesteps, parse_timesteps
+
+#: Counts up when rows or decoded frames of an equal config would come out differently.
+ROWS_VERSION = 1
+LONGEST_NAME = 80
+FETCHES = ("download", "on_read")
+ON_MISSING = ("warn", "raise")
+FRAME_VIEWS = ("frame", "timestep")
+DEFAULT_NAME = "default"
+
+
+@dataclass
+class NersembleConfig(datasets.BuilderConfig):
+    """A selection of the data set and a view on it.
+
+    Args:
+        name: A config name such as ``participant_240`` or ``participant_50-60__camera_222200037``, or ``all``.
+        data_dir: A folder in the published layout to read instead of the server.
+        participants: An id, a range ``"50-60"``, or a list of these; all by default.
+        sequences: A name, a glob such as ``"EMO-*"``, or a list of these; all by default.
+        cameras: A serial or a list of these; all 16 by default.
+        view: ``frame`` (a row a frame), ``timestep`` (a row a moment with its cameras), ``video``, ``background`` or
+            ``participant``.
+        timesteps: ``"start:stop:step"``, or a list of 0-based frame numbers; all by default.
+        scale: Resize frames by this factor while decoding; ``intrinsics`` are scaled to match.
+        size: Resize frames to this (width, height) instead.
+        color_correction: Apply each camera's colour-correction matrix while decoding, after any resize.
+        fetch: ``download`` fetches the videos first; ``on_read`` fetches frames when they are read.
+        on_missing: ``warn`` skips listed files that are not there and names them in one warning; ``raise`` raises.
+    """
+
+    name: str = DEFAULT_NAME
+    data_dir: str | None = None
+    participants: Any = None
+    sequences: Any = None
+    cameras: Any = None
+    view: str = "frame"
+    timesteps: Any = None
+    scale: float | None = None
+    size: Any = None
+    color_correction: bool = False
+    fetch: str = "download"
+    on_missing: str = "warn"
+
+    def __post_init__(self) -> None:
+        for option, known in (("view", VIEWS), ("fetch", FETCHES), ("on_missing", ON_MISSING)):
+            if getattr(self, option) not in known:
+                raise SelectionError(f"{option} is one of {', '.join(known)}, not {getattr(self, option)!r}.")
+        if self.data_files is not None:
+            raise SelectionError("nersemble takes no data_files. Name a folder with data_dir=..., or select by config.")
+        self.data_dir = _folder(self.data_dir)
+        self._read_name()
+        self.timesteps: Timesteps = parse_timesteps(self.timesteps)
+        self.scale, self.size = check_resize(self.scale, self.size)
+        self.color_correction = bool(self.color_correction)
+        self._selection: Selection | None = None
+        if self.view not in FRAME_VIEWS:
+            given = [name for name, used in self._frame_options().items() if used]
+            if given:
+                raise SelectionError(f"{' and '.join(given)} apply to frames, not to the view {self.view!r}.")
+        super().__post_init__()
+
+    def _frame_options(self) -> dict[str, bool]:
+        resized = {"scale": self.scale is not None, "size": self.size is not None}
+        return {"timesteps": self.timesteps != Timesteps(), **resized, "color_correction": self.color_correction}
+
+    def _read_name(self) -> None:
+        if self.name in (None, DEFAULT_NAME):
+            self.name = DEFAULT_NAME
+            if self.view != "participant" and self.participants is self.sequences is self.cameras is None:
+                raise SelectionError(
+                    'Name what to load, for example load_dataset("nersemble", "participant_240"), or options such as '
+                    'participants=[240]. "all" is everything: 1.5 TB if downloaded, so best with streaming=True.'
+                )
+            return
+        for option, written in parse_config_name(self.name).items():
+            if getattr(self, option) is not None:
+                raise SelectionError(f"The config {self.name!r} and the option {option}= both name {option}. Give one.")
+            setattr(self, option, written)
+
+    @property
+    def frame(self) -> VideoFrame:
+        """The feature of this config's frames."""
+        return VideoFrame(scale=self.scale, size=self.size, color_correction=self.color_correction)
+
+    @property
+    def filesystem(self) -> NersembleFileSystem:
+        """The filesystem this config reads: of its folder, or of the access URL."""
+        return filesystem(self.data_dir)
+
+    @property
+    def selection(self) -> Selection:
+        """The selection, resolved against the catalogue, which is fetched once."""
+        if self._selection is None:
+            self._selection = self._resolve(self.filesystem.catalog())
+        return self._selection
+
+    def _resolve(self, catalog: Catalog) -> Selection:
+        return select(catalog, self.participants, self.sequences, self.cameras)
+
+    def create_config_id(self, config_kwargs: dict[str, Any], custom_features: Any = None) -> str:
+        """Name the cache folder: equal selections share one however written, different ones never do."""
+        selection = self.selection
+        pairs = [[p, list(map(canonical_sequence, names))] for p, names in selection.sequences_of]
+        asked: dict[str, Any] = {
+            "rows": ROWS_VERSION,
+            "root": root_name(self.data_dir),
+            "pairs": pairs,
+            "cameras": selection.cameras,
+            "view": self.view,
+            "fetch": self.fetch,
+            "on_missing": self.on_missing,
+        }
+        if self.view in FRAME_VIEWS:
+            asked |= {"timesteps": str(self.timesteps), "scale": self.scale, "size": self.size}
+            asked["color_correction"] = self.color_correction
+        if custom_features is not None:
+            asked["features"] = json.dumps(custom_features.to_dict(), sort_keys=True, default=str)
+        digest = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:16]
+        name = selection.name if len(selection.name) <= LONGEST_NAME else selection.name[:LONGEST_NAME].rstrip("-_,+")
+        return f"{name}-{digest}"
+
+
+def root_name(data_dir: str | None) -> str:
+    """What tells the files of one root from those of another in caches, without holding a URL.
+
+    The published server has one name, whatever its URL: the URL changes, and its files are kept.
+    """
+    if data_dir is None:
+        access = find_access()
+        if not access.is_folder and not access.is_loopback:
+            return "v2"
+        data_dir = access.reveal()
+    return hashlib.sha256(data_dir.encode()).hexdigest()[:16]
+
+
+def _folder(data_dir: Any) -> str | None:
+    if data_dir is None:
+        return None
+    if "://" in str(data_dir):
+        raise SelectionError(
+            "data_dir is a folder on disk. The access URL is not passed here, where it would be stored: set it with "
+            "`nersemble login`, or in NERSEMBLE_DATA_URL."
+        )
+    return os.path.realpath(os.path.expanduser(os.fspath(data_dir)))
+
+
+__all__ = ["EVERYTHING", "NersembleConfig", "root_name"]

@@ -1,0 +1,56 @@
+"""Every test runs with a home, caches and environment of its own, against a real server on loopback."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+# Before anything imports `datasets`, which reads these once.
+_SCRATCH = tempfile.mkdtemp(prefix="nersemble-tests-")
+os.environ["HF_HOME"] = str(Path(_SCRATCH) / "huggingface")
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["HF_UPDATE_DOWNLOAD_COUNTS"] = "0"
+os.environ["TOKENIZERS_PARALLELISM"] = "false"
+for _name in ("NERSEMBLE_DATA_URL", "NERSEMBLE_BENCHMARK_URL"):
+    os.environ.pop(_name, None)
+
+from nersemble.demo import DemoServer, ensure_capture  # noqa: E402
+
+
+@pytest.fixture(scope="session")
+def demo_folder() -> Path:
+    """The demo capture, made once and kept in the user's cache."""
+    return Path(ensure_capture())
+
+
+@pytest.fixture(scope="session")
+def demo_server(demo_folder: Path) -> Iterator[DemoServer]:
+    """The demo capture behind a secret URL on loopback."""
+    with DemoServer(demo_folder) as server:
+        yield server
+
+
+@pytest.fixture(autouse=True)
+def _own_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    (tmp_path / "home").mkdir()
+    for name in ("NERSEMBLE_DATA_URL", "NERSEMBLE_BENCHMARK_URL"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def access(demo_server: DemoServer, monkeypatch: pytest.MonkeyPatch) -> DemoServer:
+    """The demo server, with its URL in the environment and an empty log of requests."""
+    monkeypatch.setenv("NERSEMBLE_DATA_URL", demo_server.url)
+    demo_server.reset()
+    return demo_server
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> str:
+    """An empty cache folder for ``datasets``."""
+    return str(tmp_path / "cache")
