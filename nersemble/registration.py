@@ -1,0 +1,117 @@
+"""The one seam into the private names of ``datasets``: makes ``load_dataset("nersemble", ...)`` find the builder.
+
+``datasets`` has no plug-in hook, so ``dataset_module_factory`` is wrapped in the two modules that call it; it answers
+for the one name ``"nersemble"`` and passes everything else on.  The frame feature is registered beside it, and
+``nersemble://`` with fsspec.  ``install`` is cheap: libraries that are not imported yet are waited for, with an import
+hook that runs once.  Should this seam ever move, ``nersemble.load_dataset`` does the same through public names.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib.abc
+import importlib.machinery
+import importlib.util
+import sys
+import warnings
+from collections.abc import Callable, Sequence
+from types import ModuleType
+from typing import Any
+
+NAME = "nersemble"
+#: Names the builder's cache folders; changes only if old caches must not be used.
+BUILDER_HASH = "nersemble-1"
+
+
+def install() -> None:
+    """Register now with the libraries that are imported, and with the others once they are."""
+    waiting = {}
+    for library, register in (("fsspec", _register_filesystem), ("datasets", _register_builder)):
+        module = sys.modules.get(library)
+        if module is not None and not getattr(getattr(module, "__spec__", None), "_initializing", False):
+            register()
+        else:
+            waiting[library] = register
+    if waiting and not any(isinstance(finder, _AfterImport) for finder in sys.meta_path):
+        sys.meta_path.insert(0, _AfterImport(waiting))
+
+
+def _register_filesystem() -> None:
+    import fsspec
+
+    fsspec.register_implementation(NAME, "nersemble.filesystem.NersembleFileSystem", clobber=True)
+
+
+def _register_builder() -> None:
+    import datasets.inspect
+    import datasets.load
+    from datasets.features.features import _FEATURE_TYPES, register_feature
+
+    for module in (datasets.load, datasets.inspect):
+        factory = module.dataset_module_factory
+        if not hasattr(factory, "nersemble"):
+            module.dataset_module_factory = _answering_for_nersemble(factory)
+    from .features import VideoFrame
+
+    if _FEATURE_TYPES.get("VideoFrame") is not VideoFrame:
+        with warnings.catch_warnings():  # some releases call register_feature experimental, at every import
+            warnings.simplefilter("ignore")
+            register_feature(VideoFrame, "VideoFrame")
+
+
+def _answering_for_nersemble(factory: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(factory)
+    def dataset_module_factory(path: str, *args: Any, **kwargs: Any) -> Any:
+        if path != NAME:
+            return factory(path, *args, **kwargs)
+        from datasets.load import DatasetModule
+
+        return DatasetModule("nersemble.builder", BUILDER_HASH, {"dataset_name": NAME})
+
+    dataset_module_factory.nersemble = True  # type: ignore[attr-defined]
+    return dataset_module_factory
+
+
+class _AfterImport(importlib.abc.MetaPathFinder):
+    """Calls back once after a library has been imported, whoever imports it."""
+
+    def __init__(self, waiting: dict[str, Callable[[], None]]) -> None:
+        self._waiting = waiting
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> importlib.machinery.ModuleSpec | None:
+        callback = self._waiting.pop(name, None)
+        if callback is None:
+            return None
+        if not self._waiting and self in sys.meta_path:
+            sys.meta_path.remove(self)
+        spec = importlib.util.find_spec(name)
+        if spec is None or spec.loader is None:
+            return None
+        spec.loader = _Loader(spec.loader, callback)
+        return spec
+
+
+class _Loader(importlib.abc.Loader):
+    """Loads a module as its own loader does, then calls back."""
+
+    def __init__(self, loader: importlib.abc.Loader, callback: Callable[[], None]) -> None:
+        self._loader = loader
+        self._callback = callback
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._loader, name)
+
+    def create_module(self, spec: importlib.machinery.ModuleSpec) -> ModuleType | None:
+        return self._loader.create_module(spec)
+
+    def exec_module(self, module: ModuleType) -> None:
+        spec = module.__spec__
+        if spec is not None:
+            spec.loader = self._loader  # as if this class had never been there
+        module.__loader__ = self._loader
+        self._loader.exec_module(module)
+        if spec is not None:
+            spec._initializing = False  # type: ignore[attr-defined]
+        self._callback()
