@@ -118,7 +118,7 @@ class AssetPath:
 
     @classmethod
     def parse(cls, path: str) -> AssetPath | None:
-        """Read a published path at the end of ``path`` (a URI, a local path or the bare path); None if there is none."""
+        """Read a published path at the end of ``path`` (a URI, a local or a bare path); None if there is none."""
         found = find_asset(path)
         return found[1] if found else None
 

@@ -73,6 +73,11 @@ def lease_video(path: str) -> AbstractContextManager[VideoDecoder]:
     return _pool.lease((_identity(path), path))
 
 
+def close_videos() -> None:
+    """Close every idle decoder of this process."""
+    _pool.clear()
+
+
 def color_matrix(video: str) -> NDArray[np.float64]:
     """The ``(3, T)`` colour-correction matrix of the camera that took a video.
 

@@ -19,6 +19,7 @@ for _name in ("NERSEMBLE_DATA_URL", "NERSEMBLE_BENCHMARK_URL"):
     os.environ.pop(_name, None)
 
 from nersemble.demo import DemoServer, ensure_capture  # noqa: E402
+from nersemble.opening import close_videos  # noqa: E402
 
 
 @pytest.fixture(scope="session")
@@ -46,6 +47,7 @@ def _own_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 def access(demo_server: DemoServer, monkeypatch: pytest.MonkeyPatch) -> DemoServer:
     """The demo server, with its URL in the environment and an empty log of requests."""
     monkeypatch.setenv("NERSEMBLE_DATA_URL", demo_server.url)
+    close_videos()
     demo_server.reset()
     return demo_server
 

@@ -161,8 +161,10 @@ class DemoHandler(BaseHTTPRequestHandler):
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
         """What the base class answers to requests it does not understand; it then closes the connection."""
         self.close_connection = True
-        self.send_status(code, message or "", {"Connection": "close"})
-        self.demo.record(Request(str(self.command), getattr(self, "path", ""), None, code, self.body_bytes))
+        self.body_bytes = 0
+        with self.demo.in_flight():
+            self.send_status(code, message or "", {"Connection": "close"})
+            self.demo.record(Request(str(self.command), getattr(self, "path", ""), None, code, self.body_bytes))
 
     def log_message(self, format: str, *args: Any) -> None:
         """Nothing: requests are recorded, not printed."""

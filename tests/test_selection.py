@@ -1,0 +1,258 @@
+"""However a selection is written, it means the same; what does not exist is answered with the nearest that does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from nersemble.catalog import parse_catalog, parse_participants
+from nersemble.config import NersembleConfig
+from nersemble.errors import CatalogError, SelectionError
+from nersemble.layout import SEQUENCES, SERIALS
+from nersemble.selection import parse_config_name, select
+from nersemble.timesteps import Timesteps, parse_timesteps
+
+IDS = (18, 30, 33, 50, 51, 55, 60, 77, 100, 240)
+
+
+def table(ids=IDS, sequences=SEQUENCES, cell="x"):
+    lines = [",".join(["ID", "wears_glasses", "BACKGROUND", *sequences])]
+    lines += [",".join([str(p), "", "x", *([cell] * len(sequences))]) for p in ids]
+    return "\n".join(lines).encode()
+
+
+CATALOG = parse_catalog(table())
+
+
+def ids(written):
+    return select(CATALOG, participants=written).participants
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        (240, (240,)),
+        ("240", (240,)),
+        ([240], (240,)),
+        ((240,), (240,)),
+        (["240"], (240,)),
+        ("33,55,77", (33, 55, 77)),
+        ([77, 33, "55", 33], (33, 55, 77)),
+        ("50-60", (50, 51, 55, 60)),
+        (["50-60", 240], (50, 51, 55, 60, 240)),
+        ("50 - 60, 240", (50, 51, 55, 60, 240)),
+        (range(50, 52), (50, 51)),
+        (None, IDS),
+        ("all", IDS),
+        ("033", (33,)),
+    ],
+)
+def test_participants_in_every_written_form(written, expected):
+    assert ids(written) == expected
+
+
+@pytest.mark.parametrize(
+    ("written", "hint"),
+    [
+        (241, "Did you mean .*240"),
+        ("61-76", "60"),
+        ("60-50", "50-60"),
+        ("participant", "no participant id"),
+        ([], "empty"),
+        (True, "cannot be True"),
+        (-3, "no participant id"),
+        (2.5, "not float"),
+    ],
+)
+def test_unknown_participants_are_answered_with_the_nearest(written, hint):
+    with pytest.raises(SelectionError, match=hint):
+        ids(written)
+
+
+@pytest.mark.parametrize(
+    ("written", "count"), [("EMO-*", 4), ("SEN-*,FREE", 11), (["EXP-1-head", "EXP-?-jaw-?"], 3), ("*", 26), (None, 26)]
+)
+def test_sequences_by_name_and_glob(written, count):
+    chosen = select(CATALOG, 240, written).sequences_of[0][1]
+    assert len(chosen) == count
+    assert chosen == tuple(s for s in SEQUENCES if s in chosen)
+
+
+@pytest.mark.parametrize("in_table", ["SEN-07-fond_note_friend", "SEN-07-fond_note_fried"])
+@pytest.mark.parametrize("written", ["SEN-07-fond_note_friend", "SEN-07-fond_note_fried", "SEN-07*"])
+def test_both_spellings_of_sen_07_select_the_one_that_the_table_has(in_table, written):
+    sequences = [in_table if s.startswith("SEN-07") else s for s in SEQUENCES]
+    catalog = parse_catalog(table(sequences=sequences))
+    chosen = select(catalog, 240, written)
+    assert chosen.sequences_of == ((240, (in_table,)),)
+    assert chosen.name == "participant_240__sequence_SEN-07-fond_note_friend"
+
+
+def test_unknown_sequences_and_cameras_name_the_nearest():
+    with pytest.raises(SelectionError, match="EMO-1-shout"):
+        select(CATALOG, 240, "EMO-1-shout")
+    with pytest.raises(SelectionError, match="EXP-1-head"):
+        select(CATALOG, 240, "exp-1-head")
+    with pytest.raises(SelectionError, match="Did you mean 2222000"):
+        select(CATALOG, 240, cameras="222200034")
+    with pytest.raises(SelectionError, match=SERIALS[8]):
+        select(CATALOG, 240, cameras=8)
+
+
+def test_cameras_come_in_rig_order():
+    assert select(CATALOG, 240, cameras=[SERIALS[9], int(SERIALS[2])]).cameras == (SERIALS[2], SERIALS[9])
+    assert select(CATALOG, 240, cameras="*").cameras == SERIALS
+
+
+@pytest.mark.parametrize("cell", ["x", "m"])
+def test_x_and_m_both_mean_present(cell):
+    assert parse_catalog(table(cell=cell)).sequences_of[240] == SEQUENCES
+
+
+@pytest.mark.parametrize("cell", ["", "-", "o", "X", "no"])
+def test_anything_else_means_absent(cell):
+    assert parse_catalog(table(cell=cell)).sequences_of[240] == ()
+
+
+def test_a_participants_other_columns_are_no_sequences():
+    catalog = parse_catalog(b"ID,gender,wears_glasses,BACKGROUND,EXP-1-head\n7,m,x,x,x\n")
+    assert catalog.sequences == ("EXP-1-head",)
+    assert catalog.backgrounds == {7}
+
+
+@pytest.mark.parametrize(
+    ("data", "problem"),
+    [
+        (b"", "ID"),
+        (b"a,b\n1,2\n", "ID"),
+        (b"ID,b\n1,2\n", "no column is the name of a sequence"),
+        (b"ID,EXP-1-head\nx,x\n", "line 2 is no number"),
+        (b"ID,EXP-1-head\n1,x\n1,x\n", "twice"),
+        (b"\xff\xfe\x00junk", "no text"),
+        (b"<!doctype html><title>Not here</title>", "web page"),
+    ],
+)
+def test_a_table_that_is_none_gets_a_sentence(data, problem):
+    with pytest.raises(CatalogError, match=problem):
+        parse_catalog(data)
+
+
+def test_tables_with_marks_of_other_systems_are_read():
+    assert parse_catalog(b"\xef\xbb\xbf" + table().replace(b"\n", b"\r\n")).participants == IDS
+    assert parse_participants(b"ID,age\n030,33\n")[1] == {30: {"ID": "030", "age": "33"}}
+
+
+def test_config_names():
+    assert parse_config_name("all") == {}
+    assert parse_config_name("participant_33,55__camera_222200037") == {"participants": "33,55", "cameras": "222200037"}
+    assert parse_config_name("sequence_SEN-01-cramp_small_danger") == {"sequences": "SEN-01-cramp_small_danger"}
+    with pytest.raises(SelectionError, match="participant_240"):
+        parse_config_name("partcipant_240")
+    with pytest.raises(SelectionError, match="twice"):
+        parse_config_name("participant_1__participant_2")
+
+
+@pytest.fixture
+def config_id(monkeypatch, demo_folder: Path):
+    monkeypatch.setenv("NERSEMBLE_DATA_URL", str(demo_folder))
+
+    def make(name="default", **options):
+        return NersembleConfig(name=name, **options).create_config_id({})
+
+    return make
+
+
+def test_equal_selections_share_a_cache_folder_and_different_ones_do_not(config_id):
+    same = [
+        config_id("participant_240"),
+        config_id(participants=240),
+        config_id(participants=["240"]),
+        config_id(
+            "participant_240__sequence_" + ",".join(["EXP-1-head", "EMO-1-shout+laugh", "SEN-07-fond_note_fried"])
+        ),
+        config_id("participant_240", cameras=list(reversed(SERIALS))),
+        config_id("participant_240", timesteps="0:"),
+        config_id("participant_240", scale=1.0),
+    ]
+    # A selection that names just what the participant has is the same rows under another name.
+    assert len({one.rsplit("-", 1)[1] for one in same}) == 1
+    others = [
+        config_id("participant_50"),
+        config_id("participant_240", cameras=SERIALS[:15]),
+        config_id("participant_240", view="timestep"),
+        config_id("participant_240", timesteps="0:10"),
+        config_id("participant_240", scale=0.5),
+        config_id("participant_240", size=(138, 201)),
+        config_id("participant_240", color_correction=True),
+        config_id("participant_240", fetch="on_read"),
+    ]
+    assert len({same[0], *others}) == len(others) + 1
+
+
+def test_a_cache_folder_belongs_to_its_root(config_id, demo_folder, tmp_path):
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "240").symlink_to(demo_folder / "240")
+    assert config_id("participant_240") == config_id("participant_240", data_dir=str(demo_folder) + "/")
+    assert config_id("participant_240") != config_id("participant_240", data_dir=str(tmp_path / "other"))
+
+
+def test_long_names_stay_within_what_disks_take(config_id):
+    assert len(config_id("all", sequences=["EXP-1-head", "EMO-1-shout+laugh"], cameras=SERIALS[:15])) < 150
+
+
+@pytest.mark.parametrize(
+    ("options", "hint"),
+    [
+        ({}, "Name what to load"),
+        ({"participants": 240, "view": "frames"}, "view is one of"),
+        ({"participants": 240, "fetch": "never"}, "fetch is one of"),
+        ({"participants": 240, "scale": 0}, "scale"),
+        ({"participants": 240, "scale": 0.5, "size": (10, 10)}, "not both"),
+        ({"participants": 240, "size": (10.5, 3)}, "whole pixels"),
+        ({"participants": 240, "view": "video", "scale": 0.5}, "scale apply to frames"),
+        ({"name": "participant_240", "participants": 3}, "both name participants"),
+        ({"participants": 240, "data_dir": "https://data.example/secret"}, "folder on disk"),
+        ({"participants": 240, "data_files": "x.csv"}, "data_files"),
+    ],
+)
+def test_options_that_make_no_sense_get_a_sentence(options, hint):
+    with pytest.raises(SelectionError, match=hint) as caught:
+        NersembleConfig(**options)
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("written", "frames"),
+    [
+        (None, range(12)),
+        ("::", range(12)),
+        ("0:9:3", [0, 3, 6]),
+        ("0::5", [0, 5, 10]),
+        (slice(2, 4), [2, 3]),
+        (range(1, 9, 4), [1, 5]),
+        (7, [7]),
+        ("7", [7]),
+        ([9, 1, 1, 4], [1, 4, 9]),
+        ("1,4,9", [1, 4, 9]),
+        ("0:300:3", [0, 3, 6, 9]),
+        ([50], []),
+        ("50:", []),
+    ],
+)
+def test_timesteps_in_every_written_form(written, frames):
+    found = parse_timesteps(written).within(12)
+    assert found.tolist() == list(frames)
+    assert found.dtype == "int32"
+
+
+def test_equal_timesteps_are_equal():
+    assert parse_timesteps("0:10:3") == parse_timesteps([0, 3, 6, 9]) == parse_timesteps(range(0, 12, 3))
+    assert parse_timesteps("0:1") == parse_timesteps(0) == parse_timesteps("0:3:7")
+    assert parse_timesteps("0:") == Timesteps()
+
+
+@pytest.mark.parametrize("written", ["-3:", [-1], "5:2", "a", [], "", 1.5, True, "0:9:0", {"a": 1}, [1.5]])
+def test_other_timesteps_get_a_sentence(written):
+    with pytest.raises(SelectionError, match=r"timesteps"):
+        parse_timesteps(written)
