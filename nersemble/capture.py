@@ -21,6 +21,8 @@ from .opening import lease_video, missing_matrix, open_video, read_bytes
 
 #: Headers read at once.
 WORKERS = 16
+#: Bytes asked for at first where a video's header is all that is wanted.
+HEADER_READ = 32 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +73,7 @@ class Capture:
             if keep_open:
                 with lease_video(self.path(asset)) as decoder:
                     return VideoFacts(len(decoder), decoder.width, decoder.height, decoder.fps)
-            with open_video(self.path(asset)) as decoder:
+            with open_video(self.path(asset), first_read=HEADER_READ) as decoder:
                 return VideoFacts(len(decoder), decoder.width, decoder.height, decoder.fps)
         except AssetNotFoundError:
             return None

@@ -30,6 +30,8 @@ from .video.source import WindowReader
 
 #: How long a listing may rest on a catalogue fetched before, in seconds.
 CATALOG_LIFE = 60.0
+#: Bytes read when a file is opened.
+FIRST_READ = 128 * 1024
 
 _transports: dict[tuple[int, int, AccessURL | str], HttpTransport | FolderTransport] = {}
 _catalogs: dict[tuple[int, AccessURL | str], tuple[float, Catalog]] = {}
@@ -270,7 +272,7 @@ class NersembleFile(io.RawIOBase):
 
     def peek(self) -> None:
         """Read the beginning ahead, so that a missing file shows at once."""
-        self._reader.read_at(0, 1)
+        self._reader.read_at(0, 1, FIRST_READ)
 
     def readable(self) -> bool:
         return True

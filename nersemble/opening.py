@@ -18,6 +18,7 @@ from .errors import AssetNotFoundError, CalibrationError
 from .filesystem import filesystem
 from .layout import PROTOCOL, AssetPath, find_asset
 from .video import DecoderPool, VideoDecoder
+from .video.decoder import FIRST_READ
 from .video.source import LocalSource
 
 _SCHEME = f"{PROTOCOL}://"
@@ -31,8 +32,8 @@ def local_path(path: str) -> str | None:
     return None if "://" in path else path
 
 
-def open_video(path: str) -> VideoDecoder:
-    """Open a video for exact frames.
+def open_video(path: str, *, first_read: int = FIRST_READ) -> VideoDecoder:
+    """Open a video for exact frames; ``first_read`` as in ``VideoDecoder``.
 
     Raises:
         FrameError: If it is no video.
@@ -42,7 +43,7 @@ def open_video(path: str) -> VideoDecoder:
     if on_disk is not None:
         return VideoDecoder(LocalSource(on_disk), name=path)
     if path.startswith(_SCHEME):
-        return VideoDecoder(filesystem().source(path))
+        return VideoDecoder(filesystem().source(path), first_read=first_read)
     import fsspec
 
     return VideoDecoder(cast(BinaryIO, fsspec.open(path, "rb").open()), name=path)

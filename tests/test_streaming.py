@@ -108,7 +108,7 @@ def test_skip_and_take_decode_one_frame(access):
     assert identity(row) == stated(row)
     # The 12 videos passed over were asked for their headers alone, one request each, and nothing of them was decoded.
     assert len(video_requests(access)) == 13
-    decoding = [decoder for _, decoder in opening._pool._idle.values() if decoder._context is not None]
+    decoding = [decoder for _, decoder in opening._pool._idle.values() if decoder._engine.used]
     assert [decoder.name.rsplit("cam_")[1] for decoder in decoding] == [f"{row['camera']}.mp4"]
     assert len(list(stream().take(3))) == 3
 

@@ -1,8 +1,6 @@
 """Exact frames of one video, by timestep.
 
-The decoder is fed with packets picked from the index, each labelled with its number, so that a decoded picture says
-itself which timestep it is: no time stamp is compared, no seek can be off by one.  A picture that does not come out
-whole is an error, never replaced by its neighbour.
+A picture that does not come out whole is an error, never replaced by its neighbour.
 """
 
 from __future__ import annotations
@@ -12,14 +10,13 @@ import threading
 from collections.abc import Iterator, Sequence
 from typing import Any, BinaryIO
 
-import av
-import av.error
 import numpy as np
 import PIL.Image
 from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
-from ..errors import FrameError, NersembleError
+from ..errors import FrameError
+from .engine import PictureDecoder
 from .mp4 import Mp4Packets, read_index
 from .packets import PacketIndex, PacketReader
 from .scan import scan
@@ -27,6 +24,9 @@ from .source import ByteSource, WindowReader, as_source
 
 #: Codec contexts opened before a fork: freeing them in the child could wait for threads that are not there.
 _BEFORE_FORK: list[Any] = []
+
+#: A keyframe of a full-size video is a few hundred kilobytes.
+FIRST_READ = 320 * 1024
 
 Picture = NDArray[np.uint8]
 
@@ -38,6 +38,7 @@ class VideoDecoder:
         video: A path, or a seekable binary file object.
         name: How messages call the video; the path by default.
         threads: Codec threads.  One is right in worker processes, and for random access.
+        first_read: Bytes asked for at first of a remote video: enough for its header and, mostly, its first frame.
 
     May be shared by threads (calls wait for each other) and used after fork (it opens itself anew).
 
@@ -51,24 +52,25 @@ class VideoDecoder:
     """
 
     def __init__(
-        self, video: str | os.PathLike[str] | BinaryIO | ByteSource, *, name: str | None = None, threads: int = 1
-    ):
+        self,
+        video: str | os.PathLike[str] | BinaryIO | ByteSource,
+        *,
+        name: str | None = None,
+        threads: int = 1,
+        first_read: int = FIRST_READ,
+    ) -> None:
         self._source = as_source(video, name)
         self.name = name or self._source.name
         self._threads = threads
         self._lock = threading.RLock()
-        self._pid = os.getpid()
-        self._context: Any = None
-        self._last: tuple[int, Any] | None = None
-        self._reformatter = VideoReformatter()
-        self.index, self._packets = self._read_index()
-        self._reset()
+        self.index, self._packets = self._read_index(first_read)
+        self._start()
 
-    def _read_index(self) -> tuple[PacketIndex, PacketReader]:
+    def _read_index(self, first_read: int) -> tuple[PacketIndex, PacketReader]:
         problem = ""
         try:
             reader = WindowReader(self._source)
-            plain = read_index(reader)
+            plain = read_index(reader, first_read)
             if plain is not None:
                 return plain.packets, Mp4Packets(plain, reader)
             return scan(self._source)
@@ -110,7 +112,7 @@ class VideoDecoder:
         """
         with self._lock:
             self._after_fork()
-            return self._to_rgb(self._decode(self._packet(timestep), timestep), size)
+            return self._to_rgb(self._picture(timestep), size)
 
     def get_frames_at(self, timesteps: Sequence[int], size: tuple[int, int] | None = None) -> Picture:
         """Decode several frames, in one pass through the video whatever their order.
@@ -131,8 +133,7 @@ class VideoDecoder:
     def close(self) -> None:
         """Free the codec and the file; closing twice is harmless."""
         with self._lock:
-            self._context = None
-            self._last = None
+            self._start()
             self._source.close()
 
     def __enter__(self) -> VideoDecoder:
@@ -149,103 +150,31 @@ class VideoDecoder:
             "A VideoDecoder holds an open file and cannot be pickled; open the video again where it is needed."
         )
 
-    # --- decoding -------------------------------------------------------------------------------------------------
-
-    def _packet(self, timestep: int) -> int:
+    def _picture(self, timestep: int) -> Any:
         if not 0 <= timestep < len(self):
             raise FrameError(
                 f"{self.name} has no timestep {timestep}: it has {len(self)} frames, 0 to {len(self) - 1}."
             )
-        return int(self.index.packet_of[timestep])
+        if self._last is None or self._last[0] != timestep:
+            problem = ""
+            try:
+                self._last = (timestep, self._engine.picture(int(self.index.packet_of[timestep])))
+            except FrameError as error:
+                problem = str(error)
+            if problem:
+                raise FrameError(f"{self.name}: timestep {timestep} cannot be decoded: {problem}.")
+        return self._last[1]
+
+    def _start(self) -> None:
+        self._pid = os.getpid()
+        self._engine = PictureDecoder(self.index, self._packets, self._threads, self._source.remote)
+        self._reformatter = VideoReformatter()
+        self._last: Any = None  # the timestep and picture decoded last
 
     def _after_fork(self) -> None:
         if self._pid != os.getpid():
-            _BEFORE_FORK.append((self._context, self._last, self._reformatter))
-            self._pid = os.getpid()
-            self._context = None
-            self._reformatter = VideoReformatter()
-            self._reset()
-
-    def _reset(self) -> None:
-        """Forget where the decoder stands."""
-        self._last = None
-        self._origin = self._fed = 0  # decoding began at packet `origin`; packet `fed` is next
-        self._floor = -1  # the highest rank that came out: what ranks below it will not come any more
-
-    def _open_context(self) -> Any:
-        context: Any = av.CodecContext.create(self.index.codec, "r")
-        context.extradata = self.index.extradata
-        context.thread_count = self._threads
-        context.options = {"has_b_frames": str(self.index.reorder_depth)}
-        return context
-
-    def _decode(self, packet: int, timestep: int) -> Any:
-        if self._last is not None and self._last[0] == packet:
-            return self._last[1]
-        problem: str | None = None
-        start: int | None = self.index.start_for(packet)
-        while start is not None:
-            try:
-                frame = self._run(start, packet)
-                if frame is not None:
-                    self._last = (packet, frame)
-                    return frame
-                problem = "the decoder left it out"
-            except av.error.FFmpegError as error:
-                problem = f"{type(error).__name__}: the data is damaged"
-            except NersembleError as error:
-                problem = str(error)
-                start = None
-            # A frame may lean on more than its keyframe (intra refresh, a keyframe that is none): begin further back.
-            self._context = None
-            self._reset()
-            start = None if start is None else self.index.keyframe_before(start)
-        raise FrameError(f"{self.name}: timestep {timestep} cannot be decoded: {problem}.")
-
-    def _run(self, start: int, target: int) -> Any:
-        """Feed packets from ``start``, or from where the decoder stands, until ``target`` comes out."""
-        rank = self.index.rank
-        ahead = self._context is not None and self._origin <= start <= self._fed and rank[target] > self._floor
-        if not ahead:
-            if self._context is None:
-                self._context = self._open_context()
-            elif self._fed:
-                self._context.flush_buffers()
-            self._reset()
-            self._origin = self._fed = start
-        count = len(rank)
-        found: Any = None
-        while found is None and self._floor < rank[target] and self._fed <= count:
-            for data in self._next_packets(target):
-                for frame in self._feed(data):
-                    if frame.pts is None:
-                        continue
-                    self._floor = max(self._floor, int(rank[frame.pts]))
-                    if frame.pts == target:
-                        found = frame
-                if found is not None or self._floor >= rank[target]:
-                    break
-        if found is not None and found.is_corrupt:
-            raise av.error.InvalidDataError(0, "corrupt frame")
-        return found
-
-    def _next_packets(self, target: int) -> list[bytes | None]:
-        """The packets to feed for ``target``, in one read; None, the end of the stream, after the last one."""
-        final = len(self.index.rank) - 1
-        last = min(final, max(target + self.index.reorder_depth, self._fed))
-        packets: list[bytes | None] = []
-        if self._fed <= last:
-            packets.extend(self._packets.read(self._fed, last))
-        return [*packets, None] if last == final else packets
-
-    def _feed(self, data: bytes | None) -> list[Any]:
-        number = self._fed
-        self._fed += 1
-        if data is None:
-            return list(self._context.decode(None))
-        packet = av.Packet(data)
-        packet.pts = packet.dts = number
-        return list(self._context.decode(packet))
+            _BEFORE_FORK.append((self._engine, self._last, self._reformatter))
+            self._start()
 
     def _to_rgb(self, frame: Any, size: tuple[int, int] | None) -> Picture:
         if (frame.width, frame.height) != (self.index.width, self.index.height):

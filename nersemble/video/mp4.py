@@ -27,6 +27,8 @@ CODECS = {
     b"hvc1": ("hevc", b"hvcC"),
     b"hev1": ("hevc", b"hvcC"),
 }
+#: Bytes asked for where the header stands after the frames.
+TAIL_READ = 64 * 1024
 #: Where packets lie further apart than this beyond their own bytes, each is read for itself.
 MOST_WASTE = 256 * 1024
 MAX_HEADER = 64 * 1024 * 1024
@@ -51,8 +53,12 @@ class Mp4Index:
     size: NDArray[np.int64]
 
 
-def read_index(reader: WindowReader) -> Mp4Index | None:
+def read_index(reader: WindowReader, first_read: int) -> Mp4Index | None:
     """Read the index of the first video track.
+
+    Args:
+        reader: The file.
+        first_read: Bytes asked for at first, if the file is remote.
 
     Returns:
         None if the file is no plain mp4: the caller should scan it.
@@ -60,7 +66,7 @@ def read_index(reader: WindowReader) -> Mp4Index | None:
     Raises:
         FrameError: If the file says it is an mp4 but is cut off before the end of its header.
     """
-    moov = _find_moov(reader)
+    moov = _find_moov(reader, first_read)
     if moov is None:
         return None
     try:
@@ -69,10 +75,10 @@ def read_index(reader: WindowReader) -> Mp4Index | None:
         return None
 
 
-def _find_moov(reader: WindowReader) -> bytes | None:
+def _find_moov(reader: WindowReader, least: int) -> bytes | None:
     position = 0
     while True:
-        header = reader.read_at(position, position + 16)
+        header = reader.read_at(position, position + 16, least)
         if len(header) < 8:
             if position == 0:
                 return None
@@ -99,6 +105,7 @@ def _find_moov(reader: WindowReader) -> bytes | None:
         if size < start:
             return None
         position += size
+        least = TAIL_READ
 
 
 def _boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
@@ -265,24 +272,14 @@ class Mp4Packets:
         self._reader = reader
 
     def read(self, first: int, last: int) -> list[bytes]:
-        """Packets ``first`` to ``last``, the last one included, read in one go."""
+        """Packets ``first`` to ``last``, the last one included, in one read; fewer where the file is cut off."""
         offset, size = self._index.offset[first : last + 1], self._index.size[first : last + 1]
         start, stop = int(offset.min()), int((offset + size).max())
+        ranges = list(zip(offset.tolist(), size.tolist(), strict=True))
         if stop - start > 2 * int(size.sum()) + MOST_WASTE:
-            return [
-                self._whole(self._reader.read_at(int(o), int(o + s)), int(s))
-                for o, s in zip(offset, size, strict=False)
-            ]
-        data = self._reader.read_at(start, stop)
-        return [
-            self._whole(data[o - start : o - start + s], s)
-            for o, s in zip(offset.tolist(), size.tolist(), strict=False)
-        ]
-
-    @staticmethod
-    def _whole(packet: bytes, size: int) -> bytes:
-        if len(packet) < size:
-            raise FrameError(
-                "the file ends before this frame: its download was cut off. Delete the file and fetch it again"
-            )
-        return packet
+            packets = [self._reader.read_at(o, o + s) for o, s in ranges]
+        else:
+            data = self._reader.read_at(start, stop)
+            packets = [data[o - start : o - start + s] for o, s in ranges]
+        whole = [len(packet) == s for packet, (_, s) in zip(packets, ranges, strict=True)]
+        return packets[: whole.index(False)] if False in whole else packets

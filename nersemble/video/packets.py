@@ -23,11 +23,7 @@ class PacketReader(Protocol):
     """Bytes of packets by number, in decode order."""
 
     def read(self, first: int, last: int) -> list[bytes]:
-        """Packets ``first`` to ``last``, the last one included.
-
-        Raises:
-            FrameError: If the file ends before the last of them.
-        """
+        """Packets ``first`` to ``last``, the last one included; fewer where the file is cut off."""
 
 
 @dataclass(frozen=True)

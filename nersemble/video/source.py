@@ -126,11 +126,10 @@ def as_source(video: object, name: str | None = None) -> ByteSource:
 class WindowReader:
     """Reads of a source, of which the last few stretches are kept.
 
-    On a server, the first read (the header) asks for at least ``HEADER_READ`` bytes; later ones for exactly what is
-    needed, until they follow one another: then each asks for twice as much ahead.  On disk nothing is read ahead.
+    On a server, reads ask for exactly what is needed, until they follow one another: then each asks for twice as much
+    ahead.  On disk nothing is read ahead.
     """
 
-    HEADER_READ = 128 * 1024
     FIRST_AHEAD = 64 * 1024
     MOST_AHEAD = 4 * 1024 * 1024
     KEPT = 3
@@ -141,26 +140,23 @@ class WindowReader:
         self._end = -1
         self._ahead = 0
 
-    def read_at(self, start: int, stop: int) -> bytes:
-        """Bytes ``start`` to ``stop``; fewer where the file ends before ``stop``."""
+    def read_at(self, start: int, stop: int, least: int = 0) -> bytes:
+        """Bytes ``start`` to ``stop``; fewer where the file ends before ``stop``.
+
+        If they have to be fetched, ``least`` bytes are, and kept.
+        """
         if not self.source.remote:
             return self.source.read_at(start, stop)
         for position, data in self._windows:
             if position <= start < position + len(data):
                 held = data[start - position : stop - position]
-                if start + len(held) >= stop:
-                    return held
-                return held + self._fetch(start + len(held), stop)
-        return self._fetch(start, stop)
+                return held if start + len(held) >= stop else held + self.read_at(start + len(held), stop, least)
+        return self._fetch(start, stop, least)
 
-    def _fetch(self, start: int, stop: int) -> bytes:
-        if not self._windows:
-            wanted = max(stop, start + self.HEADER_READ)
-        else:
-            in_order = start == self._end
-            self._ahead = min(2 * self._ahead or self.FIRST_AHEAD, self.MOST_AHEAD) if in_order else 0
-            wanted = stop + self._ahead
-        data = self.source.read_at(start, wanted)
+    def _fetch(self, start: int, stop: int, least: int) -> bytes:
+        in_order = start == self._end
+        self._ahead = min(2 * self._ahead or self.FIRST_AHEAD, self.MOST_AHEAD) if in_order else 0
+        data = self.source.read_at(start, max(stop + self._ahead, start + least))
         self._end = start + len(data)
         self._windows.append((start, data))
         if len(self._windows) > self.KEPT:

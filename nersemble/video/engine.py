@@ -1,0 +1,145 @@
+"""From packets to pictures: feeds a codec so that a wanted picture comes out, and knows it when it does.
+
+Every packet is labelled with its number in decode order, and the codec hands the label on with the picture.  So no time
+stamp is compared and no seek can be off by one.  A picture that the codec flags as damaged is an error.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import av
+import av.error
+
+from ..errors import FrameError
+from .packets import PacketIndex, PacketReader
+
+
+class PictureDecoder:
+    """Decodes pictures by packet number, going on from where it stands where it can.
+
+    Args:
+        index: The packets of the video.
+        packets: Their bytes.
+        threads: Codec threads.
+        remote: Reading costs requests, so that no packets are read beyond what a lone picture needs.
+    """
+
+    def __init__(self, index: PacketIndex, packets: PacketReader, threads: int, remote: bool) -> None:
+        self._index = index
+        self._packets = packets
+        self._threads = threads
+        self._remote = remote
+        self._context: Any = None
+        self._last_rank = -2
+        self._reset()
+
+    def _reset(self) -> None:
+        """Forget where the codec stands."""
+        self._origin = self._fed = 0  # decoding began at packet `origin`; packet `fed` is next
+        self._drained = False  # the codec was told that the stream ended
+        self._floor = -1  # the highest rank that came out: what ranks below it will not come any more
+        self._pending: dict[int, Any] = {}  # pictures that came out beside a wanted one
+
+    @property
+    def used(self) -> bool:
+        """Whether a codec is open."""
+        return self._context is not None
+
+    def picture(self, packet: int) -> Any:
+        """Decode the picture of ``packet``.
+
+        Returns:
+            An ``av.VideoFrame``.
+
+        Raises:
+            FrameError: If it does not come out whole; the message says why.
+        """
+        problem = ""
+        start: int | None = self._index.start_for(packet)
+        while start is not None:
+            picture, problem = self._attempt(start, packet)
+            if picture is not None:
+                self._last_rank = int(self._index.rank[packet])
+                return picture
+            # It may lean on more than its keyframe (intra refresh, a keyframe that is none): begin further back.
+            self._context = None
+            self._reset()
+            start = self._index.keyframe_before(start)
+        raise FrameError(problem)
+
+    def _attempt(self, start: int, target: int) -> tuple[Any, str]:
+        """The picture, or what is wrong."""
+        if target in self._pending:
+            picture = self._pending.pop(target)
+        else:
+            try:
+                picture = self._run(start, target)
+            except av.error.FFmpegError as error:
+                return None, f"the data is damaged ({type(error).__name__})"
+            except FrameError as error:
+                return None, str(error)
+        if picture is None:
+            return None, "the decoder left it out"
+        return (None, "the data is damaged") if picture.is_corrupt else (picture, "")
+
+    def _run(self, start: int, target: int) -> Any:
+        """Feed packets from ``start``, or from where the codec stands, until ``target`` comes out."""
+        rank = self._index.rank
+        passed = self._context is not None and self._origin <= start <= self._fed
+        # A lone picture of a remote file is drained out of the codec, instead of pushed out by packets behind it.  One
+        # that follows the last one is not lone: more will follow, and a drained codec starts over.
+        lone = self._remote and not (passed and rank[target] > self._last_rank)
+        if not passed or self._drained or rank[target] <= self._floor:
+            self._seek(start)
+        found: Any = None
+        while found is None and self._floor < rank[target] and not self._drained:
+            for data in self._next_packets(target, lone):
+                for picture in self._feed(data):
+                    if picture.pts is None:
+                        continue
+                    self._floor = max(self._floor, int(rank[picture.pts]))
+                    if picture.pts == target:
+                        found = picture
+                    elif rank[picture.pts] > rank[target]:
+                        self._pending[int(picture.pts)] = picture
+                if found is not None or self._floor >= rank[target]:
+                    break
+        return found
+
+    def _seek(self, start: int) -> None:
+        if self._context is None:
+            self._context = av.CodecContext.create(self._index.codec, "r")
+            self._context.extradata = self._index.extradata
+            self._context.thread_count = self._threads
+            self._context.options = {"has_b_frames": str(self._index.reorder_depth)}
+        else:
+            self._context.flush_buffers()
+        self._reset()
+        self._origin = self._fed = start
+
+    def _next_packets(self, target: int, lone: bool) -> list[bytes | None]:
+        """The packets to feed for ``target``, in one read; None, the end of the stream, after the last there is."""
+        final = len(self._index.rank) - 1
+        # A codec may hold back one picture more than the reordering of this file needs.
+        last = target if lone else min(final, max(target + self._index.reorder_depth + 1, self._fed))
+        packets: list[bytes | None] = []
+        if self._fed <= last:
+            packets.extend(self._packets.read(self._fed, last))
+        end = self._fed + len(packets)
+        if end <= target:
+            raise FrameError(
+                "the file ends before this frame: its download was cut off. Delete the file and fetch it again"
+            )
+        return [*packets, None] if lone or end <= last or last == final else packets
+
+    def _feed(self, data: bytes | None) -> list[Any]:
+        if data is None:
+            self._drained = True
+            return list(self._context.decode(None))
+        # Allocated by FFmpeg, with the zeros behind it that decoders read; a packet around `data` itself has none.
+        packet = av.Packet(len(data))
+        packet.update(data)
+        packet.pts = packet.dts = self._fed
+        self._fed += 1
+        return list(self._context.decode(packet))
