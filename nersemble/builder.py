@@ -7,9 +7,7 @@ shard is reached.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -20,11 +18,11 @@ from datasets.utils import tqdm
 from .capture import CameraFacts, Capture, VideoFacts, forget_calibrations
 from .config import FRAME_VIEWS, NersembleConfig, root_name
 from .download import download
-from .errors import AssetNotFoundError, MissingAssetWarning, SelectionError
 from .filesystem import filesystem
 from .layout import SERIALS, AssetPath, canonical_sequence
 from .metadata import participant_columns, participant_table
 from .rows import View, background_table, features_of, frame_table, timestep_table, video_table
+from .shards import Shard, examine, list_shards, refuse_no_frames, report_missing
 
 DESCRIPTION = "NeRSemble v2: multi-view videos of 425 people's faces, 16 calibrated cameras, 73 frames a second."
 HOMEPAGE = "https://tobias-kirschstein.github.io/nersemble/"
@@ -36,16 +34,6 @@ CITATION = """\
     journal = {ACM Trans. Graph.}, volume = {42}, number = {4}, articleno = {161}, year = {2023},
     doi = {10.1145/3592455}
 }"""
-#: How many missing files a warning names.
-NAMED = 10
-
-
-@dataclass(frozen=True)
-class Shard:
-    """What one call for a table covers: the videos of one row group, with their facts where already known."""
-
-    assets: tuple[AssetPath, ...]
-    facts: tuple[VideoFacts, ...] | None = None
 
 
 class _ConfigNames(Mapping[str, NersembleConfig]):
@@ -97,92 +85,31 @@ class Nersemble(datasets.ArrowBasedBuilder):
 
     def _split_generators(self, dl_manager: Any) -> list[datasets.SplitGenerator]:
         forget_calibrations()
-        config = self.config
+        config, view = self.config, self.config.view
         capture = Capture(config.data_dir or config.filesystem.local_folder)
-        shards = [Shard(assets) for assets in self._listed()]
-        if config.view != "participant":
+        backgrounds = config.filesystem.catalog(max_age=60.0).backgrounds if view == "background" else ()
+        shards = list_shards(config.selection, view, backgrounds)
+        if view != "participant":
             if capture.folder is None and config.fetch == "download" and not dl_manager.is_streaming:
-                capture, shards = self._fetch(dl_manager, shards)
-            shards = self._present(capture, shards)
-            if not dl_manager.is_streaming:
-                shards = self._examined(capture, shards)
+                capture = self._fetch(dl_manager.download_config, shards)
+            prepares = not dl_manager.is_streaming
+            headers = prepares and view != "background"
+            shards, missing = examine(capture, shards, headers=headers, calibration=prepares)
+            report_missing(missing, config.on_missing, nothing_left=not shards)
+            if headers and view in FRAME_VIEWS:
+                refuse_no_frames(shards, config.timesteps)
         return [datasets.SplitGenerator(name=datasets.Split.TRAIN, gen_kwargs={"shards": shards, "capture": capture})]
 
-    def _listed(self) -> list[tuple[AssetPath, ...]]:
-        """The listed files of each shard."""
-        selection, view = self.config.selection, self.config.view
-        if view == "participant":
-            return [tuple(AssetPath("camera_params", p) for p in selection.participants)]
-        if view == "background":
-            held = self.config.filesystem.catalog(max_age=60.0).backgrounds
-            return [
-                tuple(AssetPath("background", p, camera=serial) for serial in selection.cameras)
-                for p in selection.participants
-                if p in held
-            ]
-        moments = [(p, name) for p, names in selection.sequences_of for name in names]
-        together = [tuple(AssetPath("video", p, name, serial) for serial in selection.cameras) for p, name in moments]
-        return together if view == "timestep" else [(asset,) for assets in together for asset in assets]
-
-    def _fetch(self, dl_manager: Any, shards: list[Shard]) -> tuple[Capture, list[Shard]]:
+    def _fetch(self, options: datasets.DownloadConfig, shards: Sequence[Shard]) -> Capture:
         """Download what the shards list into the cache of ``datasets``, in the published layout."""
-        options = dl_manager.download_config
         cache = Path(options.cache_dir or datasets.config.DOWNLOADED_DATASETS_PATH)
         folder = (cache / "nersemble" / root_name(self.config.data_dir)).absolute()
-        participants = sorted({asset.participant for shard in shards for asset in shard.assets if asset.participant})
-        kinds = ("camera_params", "color_calibration")
-        assets = [AssetPath(kind, p) for p in participants for kind in kinds]
-        assets += [asset for shard in shards for asset in shard.assets]
+        files = [asset for shard in shards for asset in shard.assets]
+        participants = sorted({asset.participant or 0 for asset in files})
+        assets = [AssetPath(kind, p) for p in participants for kind in ("camera_params", "color_calibration")] + files
         with tqdm(total=len(assets), unit=" files", desc="Downloading NeRSemble") as bar:
             download(self.config.filesystem, assets, folder, force=bool(options.force_download), progress=bar.update)
-        return Capture(str(folder)), shards
-
-    def _present(self, capture: Capture, shards: list[Shard]) -> list[Shard]:
-        """The shards less the files that are not there; on a server that shows only when they are read."""
-        if capture.folder is None:
-            return shards
-        missing = [asset for shard in shards for asset in shard.assets if not capture.exists(asset)]
-        return self._without(shards, missing)
-
-    def _examined(self, capture: Capture, shards: list[Shard]) -> list[Shard]:
-        """The shards with the facts of their videos and their calibration checked, so that errors show here."""
-        pairs = sorted({(a.participant, a.camera) for shard in shards for a in shard.assets})
-        uncalibrated = {p for p, serial in pairs if capture.camera_facts(p or 0, serial or "") is None}
-        missing = [a for shard in shards for a in shard.assets if a.participant in uncalibrated]
-        if self.config.view != "background":
-            assets = [a for shard in shards for a in shard.assets if a.participant not in uncalibrated]
-            facts = dict(zip(assets, capture.facts_of(assets), strict=True))
-            missing += [asset for asset, fact in facts.items() if fact is None]
-            shards = self._without(shards, missing)
-            shards = [Shard(shard.assets, tuple(facts[asset] for asset in shard.assets)) for shard in shards]  # type: ignore[misc]
-            if self.config.view in FRAME_VIEWS:
-                self._refuse_no_frames(shards)
-            return shards
-        return self._without(shards, missing)
-
-    def _refuse_no_frames(self, shards: list[Shard]) -> None:
-        most = max(fact.num_frames for shard in shards for fact in shard.facts or ())
-        if not len(self.config.timesteps.within(most)):
-            raise SelectionError(
-                f"timesteps {self.config.timesteps} lie beyond every selected video: the longest has {most} "
-                f"frames, 0 to {most - 1}."
-            )
-
-    def _without(self, shards: list[Shard], missing: Sequence[AssetPath]) -> list[Shard]:
-        if missing:
-            self._tell(missing, sum(len(shard.assets) for shard in shards))
-        gone = set(missing)
-        left = [tuple(asset for asset in shard.assets if asset not in gone) for shard in shards]
-        return [Shard(assets) for assets in left if assets]
-
-    def _tell(self, missing: Sequence[AssetPath], listed: int) -> None:
-        named = ", ".join(asset.uri for asset in missing[:NAMED])
-        more = f" and {len(missing) - NAMED} more" if len(missing) > NAMED else ""
-        files = "file is" if len(missing) == 1 else "files are"
-        message = f"{len(missing)} listed {files} not there: {named}{more}."
-        if self.config.on_missing == "raise" or len(missing) == listed:
-            raise AssetNotFoundError(f'{message} Select others, or skip what is missing with on_missing="warn".')
-        warnings.warn(MissingAssetWarning(f"{message} Their rows are left out."), stacklevel=2)
+        return Capture(str(folder))
 
     # --- rows ---------------------------------------------------------------------------------------------------------
 
@@ -211,16 +138,15 @@ class Nersemble(datasets.ArrowBasedBuilder):
 
     def _camera(self, capture: Capture, asset: AssetPath) -> CameraFacts | None:
         facts = capture.camera_facts(asset.participant or 0, asset.camera or "")
-        if facts is None:
-            self._tell([asset], 2)
+        gap = capture.missing_calibration(asset.participant or 0) if facts is None else None
+        report_missing([gap] if gap else [], self.config.on_missing)
         return facts
 
     def _views(self, shard: Shard, capture: Capture, known: list[tuple[AssetPath, CameraFacts]]) -> list[View]:
         assets = [asset for asset, _ in known]
         facts: Sequence[VideoFacts | None] = shard.facts or self._read_facts(capture, assets)
         missing = [asset for asset, fact in zip(assets, facts, strict=True) if fact is None]
-        if missing:
-            self._tell(missing, len(missing) + 1)
+        report_missing(missing, self.config.on_missing)
         return [
             View(asset, capture.path(asset), fact, camera)
             for (asset, camera), fact in zip(known, facts, strict=True)
@@ -233,4 +159,4 @@ class Nersemble(datasets.ArrowBasedBuilder):
         return capture.facts_of(assets)
 
 
-__all__ = ["Nersemble", "NersembleConfig", "Shard"]
+__all__ = ["Nersemble", "NersembleConfig"]

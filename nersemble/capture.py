@@ -91,9 +91,8 @@ class Capture:
         Raises:
             CalibrationError: If a calibration file is malformed or lacks the camera.
         """
-        try:
-            calibration, matrices = _calibration(self, participant)
-        except AssetNotFoundError:
+        calibration, matrices = _calibration(self, participant)
+        if calibration is None or matrices is None:
             return None
         if serial not in calibration.world_to_camera:
             path = self.path(AssetPath("camera_params", participant))
@@ -105,12 +104,33 @@ class Capture:
             raise missing_matrix(serial, self.path(AssetPath("color_calibration", participant)))
         return CameraFacts(calibration.intrinsics, calibration.world_to_camera[serial], matrices[serial])
 
+    def missing_calibration(self, participant: int) -> AssetPath | None:
+        """The calibration file of a participant that is not there, None if both are."""
+        calibration, matrices = _calibration(self, participant)
+        if calibration is None:
+            return AssetPath("camera_params", participant)
+        return AssetPath("color_calibration", participant) if matrices is None else None
+
 
 @lru_cache(maxsize=64)
-def _calibration(capture: Capture, participant: int) -> tuple[Calibration, dict[str, NDArray[np.float64]]]:
+def _calibration(
+    capture: Capture, participant: int
+) -> tuple[Calibration | None, dict[str, NDArray[np.float64]] | None]:
+    """Both calibration files of a participant; None for one that is not there, which is remembered too."""
     poses = capture.path(AssetPath("camera_params", participant))
     colors = capture.path(AssetPath("color_calibration", participant))
-    return parse_calibration(read_bytes(poses), poses), parse_color_calibration(read_bytes(colors), colors)
+    pose_data, color_data = _read_if_there(poses), _read_if_there(colors)
+    return (
+        None if pose_data is None else parse_calibration(pose_data, poses),
+        None if color_data is None else parse_color_calibration(color_data, colors),
+    )
+
+
+def _read_if_there(path: str) -> bytes | None:
+    try:
+        return read_bytes(path)
+    except AssetNotFoundError:
+        return None
 
 
 def forget_calibrations() -> None:

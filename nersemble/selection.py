@@ -152,7 +152,7 @@ def _participants(catalog: Catalog, written: Any) -> tuple[int, ...]:
 
 
 def _nearest_ids(known: Sequence[int], wanted: int) -> str:
-    near = sorted(sorted(known, key=lambda p: (abs(p - wanted), p))[:SHOWN])
+    near = sorted(known, key=lambda p: (abs(p - wanted), p))[:SHOWN]
     numbers = " or ".join(map(str, near))
     return f" Did you mean {numbers}? The catalogue has {len(known)} participants." if near else " There are none."
 

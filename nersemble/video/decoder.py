@@ -63,6 +63,7 @@ class VideoDecoder:
         self.name = name or self._source.name
         self._threads = threads
         self._lock = threading.RLock()
+        self._last: Any = None  # the timestep and picture decoded last
         self.index, self._packets = self._read_index(first_read)
         self._start()
 
@@ -169,7 +170,7 @@ class VideoDecoder:
         self._pid = os.getpid()
         self._engine = PictureDecoder(self.index, self._packets, self._threads, self._source.remote)
         self._reformatter = VideoReformatter()
-        self._last: Any = None  # the timestep and picture decoded last
+        self._last = None
 
     def _after_fork(self) -> None:
         if self._pid != os.getpid():

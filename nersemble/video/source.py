@@ -51,8 +51,8 @@ class LocalSource:
             self._file = None
         if self._file is None:
             raise AssetNotFoundError(
-                f"No file {self.name}. Was the folder or the datasets cache moved or cleaned? Load the data set again "
-                "to fetch it."
+                f"No file {self.name}. Was the folder or the datasets cache moved or cleaned? Loading the data set "
+                'with download_mode="reuse_cache_if_exists" fetches what is missing.'
             )
 
     def _handle(self) -> BinaryIO:

@@ -1,0 +1,220 @@
+"""Bad input gets a sentence that names what is wrong, never a library's traceback, and never the secret."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import socket
+
+import pytest
+from datasets import load_dataset
+
+import nersemble
+from nersemble.demo import DemoServer
+from nersemble.layout import SERIALS
+
+NAME = "participant_240__sequence_EXP-1-head__camera_222200042,222200037"
+VIDEO = "240/sequences/EXP-1-head/images/cam_222200042.mp4"
+
+
+@pytest.fixture
+def folder(demo_folder, tmp_path):
+    """A small copy of the capture that a test may break."""
+    target = tmp_path / "capture"
+    shutil.copytree(demo_folder / "240" / "calibration", target / "240" / "calibration")
+    for serial in ("222200042", "222200037"):
+        path = f"240/sequences/EXP-1-head/images/cam_{serial}.mp4"
+        (target / path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(demo_folder / path, target / path)
+    for table in ("metadata_sequences.csv", "metadata_participants.csv"):
+        shutil.copy(demo_folder / table, target / table)
+    return target
+
+
+@pytest.fixture(params=["download", "on_read", "streaming", "folder"])
+def load(request, folder, monkeypatch, cache):
+    """Load from the broken copy in each of the four ways, up to reading the first frames."""
+    with DemoServer(folder) as server:
+        monkeypatch.setenv("NERSEMBLE_DATA_URL", server.url)
+        options = {"split": "train", "cache_dir": cache}
+        if request.param == "streaming":
+            options["streaming"] = True
+        elif request.param == "folder":
+            options["data_dir"] = str(folder)
+        else:
+            options["fetch"] = request.param
+
+        def run(name=NAME, **more):
+            return [row["frame"].size for row in load_dataset("nersemble", name, **options, **more)]
+
+        yield run
+
+
+def edit_json(path, change):
+    table = json.loads(path.read_text())
+    change(table)
+    path.write_text(json.dumps(table))
+
+
+def test_the_copy_loads_when_nothing_is_broken(load):
+    assert len(load()) == 80
+
+
+def test_a_table_without_its_columns(folder, load):
+    (folder / "metadata_sequences.csv").write_text("name,age\nx,3\n")
+    with pytest.raises(nersemble.CatalogError, match=r"metadata_sequences\.csv.*no column 'ID'"):
+        load()
+
+
+@pytest.mark.parametrize("name", ["camera_params", "color_calibration"])
+@pytest.mark.parametrize("text", ["{", "not json", "[]", "\x00\x01", ""])
+def test_a_calibration_that_is_no_json(folder, load, name, text):
+    (folder / "240" / "calibration" / f"{name}.json").write_text(text)
+    with pytest.raises(nersemble.CalibrationError, match=rf"240/calibration/{name}\.json"):
+        load()
+
+
+def test_a_calibration_without_its_matrices(folder, load):
+    edit_json(folder / "240/calibration/camera_params.json", lambda table: table.pop("intrinsics"))
+    with pytest.raises(nersemble.CalibrationError, match="no 'intrinsics'"):
+        load()
+
+
+def test_a_matrix_of_the_wrong_shape(folder, load):
+    edit_json(
+        folder / "240/calibration/camera_params.json",
+        lambda table: table["world_2_cam"].update({"222200042": [[1, 0], [0, 1]]}),
+    )
+    with pytest.raises(nersemble.CalibrationError, match="222200042.*no 4 x 4 matrix"):
+        load()
+
+
+def test_a_camera_without_a_color_matrix(folder, load):
+    edit_json(folder / "240/calibration/color_calibration.json", lambda table: table.pop("222200042"))
+    with pytest.raises(nersemble.CalibrationError, match="Camera 222200042 has no colour-correction matrix"):
+        load()
+
+
+def test_a_camera_without_a_pose(folder, load):
+    edit_json(folder / "240/calibration/camera_params.json", lambda table: table["world_2_cam"].pop("222200037"))
+    with pytest.raises(nersemble.CalibrationError, match="Camera 222200037 has no pose"):
+        load()
+
+
+def test_a_missing_calibration_leaves_the_participant_out(folder, load, request):
+    (folder / "240/calibration/color_calibration.json").unlink()
+    if "streaming" in request.node.callspec.id:
+        with pytest.warns(nersemble.MissingAssetWarning, match=r"240/calibration/color_calibration\.json"):
+            assert load() == []
+        return
+    with pytest.raises(nersemble.AssetNotFoundError, match=r"240/calibration/color_calibration\.json"):
+        load()
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"this is a text, not a video\n" * 100, b"\x00" * 5000, b"\xff\xd8\xff\xe0JFIF"]
+)
+def test_a_video_that_is_none(folder, load, content):
+    (folder / VIDEO).write_bytes(content)
+    with pytest.raises(nersemble.FrameError, match=VIDEO):
+        load()
+
+
+def test_a_truncated_video(folder, load):
+    data = (folder / VIDEO).read_bytes()
+    (folder / VIDEO).write_bytes(data[: len(data) * 6 // 10])
+    with pytest.raises(nersemble.FrameError, match=rf"{VIDEO}.*cut off"):
+        load()
+
+
+def test_a_timestep_that_no_video_has(load, request):
+    if "streaming" in request.node.callspec.id:
+        assert load(timesteps=[9999]) == []
+        return
+    with pytest.raises(nersemble.SelectionError, match="lie beyond every selected video"):
+        load(timesteps=[9999])
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("participant_241", "Did you mean 240"),
+        ("participant_240__sequence_EXP-1-heed", "Did you mean EXP-1-head"),
+        ("participants", "participant_240"),
+        ("sequence_EMO-*", "Bad characters|EMO"),
+    ],
+)
+def test_an_unknown_config(load, name, hint):
+    with pytest.raises(ValueError, match=hint):
+        load(name)
+
+
+def test_a_timestep_out_of_range_is_named(access, demo_folder):
+    with pytest.raises(nersemble.FrameError, match=r"no timestep 40: it has 40 frames, 0 to 39"):
+        nersemble.VideoFrame().decode_example({"path": str(demo_folder / VIDEO), "timestep": 40})
+    with pytest.raises(nersemble.FrameError, match=r"nersemble://240/.* no timestep -1"):
+        nersemble.VideoFrame().decode_example({"path": f"nersemble://{VIDEO}", "timestep": -1})
+
+
+@pytest.mark.parametrize("streaming", [True, False])
+def test_no_access_url(streaming, cache):
+    with pytest.raises(nersemble.AccessError, match=r"(?s)forms\.gle.*nersemble login.*nersemble demo"):
+        load_dataset("nersemble", "participant_240", split="train", streaming=streaming, cache_dir=cache)
+
+
+def test_a_wrong_url(access, monkeypatch, cache):
+    monkeypatch.setenv("NERSEMBLE_DATA_URL", access.url + "/elsewhere")
+    with pytest.raises(nersemble.AssetNotFoundError, match="access URL is wrong"):
+        load_dataset("nersemble", "participant_240", split="train", cache_dir=cache)
+    monkeypatch.setenv("NERSEMBLE_DATA_URL", access.url.rsplit("/", 1)[0] + "/wrong-token")
+    with pytest.raises(nersemble.AccessError, match="HTTP 403"):
+        load_dataset("nersemble", "participant_240", split="train", cache_dir=cache)
+
+
+def test_a_server_that_is_gone(monkeypatch, cache):
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        port = closed.getsockname()[1]
+    monkeypatch.setenv("NERSEMBLE_DATA_URL", f"http://127.0.0.1:{port}/token")
+    with pytest.raises(nersemble.TransportError, match="could not be reached"):
+        load_dataset("nersemble", "participant_240", split="train", cache_dir=cache)
+
+
+def test_a_server_that_goes_away_while_streaming(folder, monkeypatch):
+    server = DemoServer(folder)
+    server.start()
+    monkeypatch.setenv("NERSEMBLE_DATA_URL", server.url)
+    rows = iter(load_dataset("nersemble", NAME, split="train", streaming=True))
+    next(rows)
+    server.close()
+    with pytest.raises(nersemble.TransportError, match="nersemble://240/"):
+        list(rows)
+
+
+def test_a_folder_that_is_none(tmp_path, cache):
+    with pytest.raises(nersemble.AssetNotFoundError, match="no folder"):
+        load_dataset("nersemble", "all", data_dir=str(tmp_path / "nowhere"), cache_dir=cache)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(nersemble.AssetNotFoundError, match="holds no participant"):
+        load_dataset("nersemble", "all", data_dir=str(tmp_path / "empty"), cache_dir=cache)
+
+
+def test_a_cleaned_cache_says_how_to_go_on(access, cache):
+    ds = load_dataset("nersemble", NAME, split="train", cache_dir=cache)
+    path = ds.cast_column("frame", nersemble.VideoFrame(decode=False))[0]["frame"]["path"]
+    nersemble.opening.close_videos()
+    shutil.rmtree(path.split("/240/")[0])
+    with pytest.raises(nersemble.AssetNotFoundError, match="reuse_cache_if_exists"):
+        ds[0]
+    again = load_dataset("nersemble", NAME, split="train", cache_dir=cache, download_mode="reuse_cache_if_exists")
+    assert again[0]["frame"].size == (again[0]["width"], again[0]["height"])
+
+
+def test_calibration_is_read_anew_by_every_load(folder, cache):
+    first = load_dataset("nersemble", NAME, data_dir=str(folder), split="train", streaming=True)
+    before = next(iter(first))["ccm"]
+    edit_json(
+        folder / "240/calibration/color_calibration.json", lambda table: table.update({SERIALS[0]: [[2, 0, 0]] * 3})
+    )
+    after = next(iter(load_dataset("nersemble", NAME, data_dir=str(folder), split="train", streaming=True)))["ccm"]
+    assert after == [[2, 0, 0]] * 3 != before
