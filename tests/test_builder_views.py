@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import warnings
 
 import datasets
@@ -268,6 +269,10 @@ def test_references_are_not_pushed_as_if_they_were_pictures(access, cache, tmp_p
     from datasets.table import embed_table_storage
 
     table = ds.with_format("arrow")[:2]
+    if "remote_files" not in inspect.signature(embed_table_storage).parameters:
+        # Older releases do not say whether they write for others, and save for oneself through the same call.
+        assert embed_table_storage(table).equals(table)
+        return
     with pytest.raises(nersemble.FrameError, match="references"):
         embed_table_storage(table)
 

@@ -144,6 +144,8 @@ class VideoDecoder:
         self.close()
 
     def __repr__(self) -> str:
+        if not hasattr(self, "index"):  # a traceback with locals shows it half made
+            return f"VideoDecoder({self._source.name!r})"
         return f"VideoDecoder({self.name!r}, {len(self)} frames of {self.width} x {self.height})"
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -1,0 +1,195 @@
+"""The access URL occurs in no output, exception (with locals), log, pickle, cache file or repr."""
+
+from __future__ import annotations
+
+import io
+import logging
+import os
+import pickle
+import socket
+import subprocess
+import sys
+import traceback
+from pathlib import Path
+
+import dill
+import fsspec
+import pytest
+from datasets import load_dataset, load_dataset_builder
+
+import nersemble
+from nersemble import transport
+from nersemble.access import find_access
+from nersemble.demo import DemoHandler, DemoServer
+from nersemble.filesystem import filesystem
+
+NAME = "participant_240__sequence_EXP-1-head__camera_222200042,222200037"
+
+
+def holds(server, *texts):
+    """Whether any text or bytes hold the secret part of the server's URL."""
+    secret = server.prefix
+    return [t for t in texts if (secret.encode() in t if isinstance(t, bytes) else secret in t)]
+
+
+def whole_traceback(error):
+    """The traceback with locals of an error and of all it was raised from."""
+    lines = []
+    while error is not None:
+        described = traceback.TracebackException.from_exception(error, capture_locals=True)
+        # The frames of the test itself hold the server and its URL.
+        described.stack = traceback.StackSummary.from_list([f for f in described.stack if "tests" not in f.filename])
+        described.__cause__ = described.__context__ = None
+        lines += described.format()
+        lines += [repr(error), str(error), repr(error.args)]
+        lines.append(pickle.dumps(error).decode("latin1"))
+        error = error.__cause__ or error.__context__
+    return "".join(lines)
+
+
+class Faulty(DemoHandler):
+    """Breaks in the way that the server's attribute says."""
+
+    fault = ""
+
+    def respond(self, path):
+        if self.fault == "status" and path.endswith(".mp4"):
+            self.send_status(500)
+        elif self.fault == "forbidden":
+            self.send_status(403)
+        elif self.fault == "cut" and path.endswith(".mp4"):
+            self.close_connection = True
+            self.connection.shutdown(socket.SHUT_RDWR)
+        else:
+            super().respond(path)
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch):
+    monkeypatch.setattr(transport, "FIRST_PAUSE", 0.01)
+
+
+@pytest.mark.parametrize("fault", ["status", "forbidden", "cut", "gone", "redirect", "unknown path", "bad name"])
+def test_no_error_shows_the_url(demo_folder, monkeypatch, cache, fault):
+    handler = type("Handler", (Faulty,), {"fault": fault})
+    with DemoServer(demo_folder, handler=handler) as server:
+        monkeypatch.setenv("NERSEMBLE_DATA_URL", server.url)
+        nersemble.opening.close_videos()
+
+        def frames():
+            return list(load_dataset("nersemble", NAME, split="train", streaming=True))
+
+        def rows():
+            return load_dataset("nersemble", NAME, split="train", cache_dir=cache)[0]
+
+        calls = [frames, rows, lambda: filesystem().cat_file("240/nothing"), lambda: filesystem().open("nothing")]
+        calls += [lambda: load_dataset("nersemble", "participant_9999", split="train", cache_dir=cache)]
+        if fault == "gone":
+            server.close()
+        failed = 0
+        for call in calls:
+            try:
+                call()
+            except Exception as error:
+                failed += 1
+                assert holds(server, whole_traceback(error)) == []
+        assert failed >= 3
+
+
+def test_no_log_record_shows_the_url(access, cache, monkeypatch):
+    stream = io.StringIO()
+    handler = logging.StreamHandler(stream)
+    names = ["", "datasets", "fsspec", "aiohttp", "aiohttp.client", "asyncio", "nersemble", "PIL", "libav"]
+    loggers = [logging.getLogger(name) for name in names]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.DEBUG)
+        logger.addHandler(handler)
+    try:
+        load_dataset("nersemble", NAME, split="train", cache_dir=cache)[3]["frame"].load()
+        list(load_dataset("nersemble", NAME, split="train", streaming=True).take(2))
+        filesystem().info("240/calibration/camera_params.json")
+        with pytest.raises(nersemble.AssetNotFoundError):
+            filesystem().cat_file("240/nothing")
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.removeHandler(handler)
+            logger.setLevel(level)
+    assert "dataset" in stream.getvalue()  # the libraries did log
+    assert holds(access, stream.getvalue()) == []
+
+
+def test_no_file_holds_the_url(access, cache, tmp_path):
+    ds = load_dataset("nersemble", NAME, split="train", cache_dir=cache)
+    load_dataset("nersemble", NAME, split="train", fetch="on_read", cache_dir=cache)
+    ds.map(lambda row: {"twice": row["timestep"] * 2}, num_proc=2)
+    ds.save_to_disk(str(tmp_path / "saved"))
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert len(files) > 10
+    assert [path for path in files if holds(access, path.read_bytes()) or holds(access, str(path))] == []
+    huggingface = [path for path in Path(os.environ["HF_HOME"]).rglob("*") if path.is_file()]
+    assert [path for path in huggingface if holds(access, path.read_bytes())] == []
+
+
+def test_no_pickle_and_no_repr_holds_the_url(access, cache):
+    streamed = load_dataset("nersemble", NAME, split="train", streaming=True)
+    row = next(iter(streamed))
+    builder = load_dataset_builder("nersemble", NAME, cache_dir=cache)
+    fs = filesystem()
+    file = fs.open("metadata_sequences.csv")
+    file.read()
+    objects = [streamed, load_dataset("nersemble", NAME, split="train", cache_dir=cache), builder, fs, file]
+    for value in [*objects, row, builder.config, builder.info, fs._transport, nersemble.opening._pool]:
+        assert holds(access, repr(value), str(value)) == []
+    for value in objects:
+        assert holds(access, pickle.dumps(value), dill.dumps(value)) == []
+    assert holds(access, fs.to_json(), repr(fs.storage_options), repr(vars(fs)), repr(vars(file))) == []
+    assert holds(access, repr(find_access()), repr(transport.open_transport(find_access()))) == []
+    assert holds(access, repr(transport.HttpTransport(find_access()).__dict__)) == []
+
+
+def test_the_access_url_itself_refuses_to_be_pickled(access):
+    for dumps in (pickle.dumps, dill.dumps):
+        with pytest.raises(TypeError, match="pickle"):
+            dumps(find_access())
+
+
+def test_no_option_takes_the_url_and_none_is_echoed(access):
+    for option in ("url", "base_url", "token"):
+        with pytest.raises(TypeError, match=option) as caught:
+            fsspec.filesystem("nersemble", **{option: access.url})
+        assert holds(access, str(caught.value)) == []
+    with pytest.raises(nersemble.SelectionError) as refused:
+        load_dataset("nersemble", NAME, data_dir=access.url)
+    assert holds(access, str(refused.value)) == []
+
+
+def test_no_process_shows_the_url(access, cache):
+    """Worker processes find it in the environment, not among their arguments."""
+    code = f"""
+import os, nersemble, datasets, subprocess
+from datasets import load_dataset
+ds = load_dataset("nersemble", {NAME!r}, split="train", cache_dir={cache!r}, num_proc=2)
+def arguments(row):
+    return {{"seen": subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True).stdout
+             + open(f"/proc/{{os.getpid()}}/cmdline").read()}}
+for seen in ds.select(range(2)).map(arguments, num_proc=2)["seen"]:
+    print(seen)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "python" in done.stdout
+    assert holds(access, done.stdout, done.stderr) == []
+
+
+def test_a_crash_at_exit_shows_nothing(access):
+    code = f"""
+import nersemble, datasets
+rows = iter(datasets.load_dataset("nersemble", {NAME!r}, split="train", streaming=True))
+next(rows)
+raise SystemExit(3)
+"""
+    environment = {**os.environ, "PYTHONASYNCIODEBUG": "1", "PYTHONDEVMODE": "1"}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, env=environment)
+    assert done.returncode == 3
+    assert holds(access, done.stdout, done.stderr) == []
+    assert "Unclosed" not in done.stderr

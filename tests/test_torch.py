@@ -1,0 +1,50 @@
+"""PyTorch: formats and DataLoader workers.  Runs where torch is installed on purpose."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from datasets import load_dataset
+from torch.utils.data import DataLoader
+
+from nersemble.demo import read_identity
+
+NAME = "participant_240__sequence_EXP-1-head"
+
+
+def identities(batch):
+    for picture, camera, timestep in zip(batch["frame"], batch["camera"], batch["timestep"], strict=True):
+        seen = read_identity(picture.permute(1, 2, 0).numpy())
+        yield (seen.camera, seen.timestep) == (camera, int(timestep))
+
+
+def test_the_torch_format_gives_tensors(access, cache):
+    row = load_dataset("nersemble", NAME, split="train", cache_dir=cache).with_format("torch")[5]
+    assert row["frame"].dtype == torch.uint8
+    assert row["frame"].shape == (3, row["height"], row["width"])
+    assert row["intrinsics"].shape == (3, 3)
+    assert row["world_to_camera"].shape == (4, 4)
+    assert row["ccm"].shape == (3, 3)
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+@pytest.mark.parametrize("fetch", ["download", "on_read"])
+def test_loader_workers_read_the_right_frames(access, cache, fetch, method):
+    ds = load_dataset("nersemble", NAME, split="train", cache_dir=cache, fetch=fetch).with_format("torch")
+    ds[0]  # the parent reads first
+    ds = ds.select(range(0, len(ds), 11))
+    loader = DataLoader(ds, batch_size=4, shuffle=True, num_workers=2, multiprocessing_context=method, timeout=120)
+    right = [good for batch in loader for good in identities(batch)]
+    assert len(right) == len(ds)
+    assert all(right)
+
+
+def test_loader_workers_share_a_stream(access):
+    ds = load_dataset("nersemble", NAME, split="train", streaming=True, timesteps="::20").with_format("torch")
+    next(iter(ds))
+    loader = DataLoader(ds, batch_size=4, num_workers=2, timeout=120)
+    seen = []
+    for batch in loader:
+        assert all(identities(batch))
+        seen += list(zip(batch["camera"], batch["timestep"].tolist(), strict=True))
+    assert len(seen) == len(set(seen)) == 32
