@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import atexit
 import errno
-import io
 import os
 import time
 from pathlib import Path
@@ -21,17 +20,14 @@ from fsspec.callbacks import DEFAULT_CALLBACK
 from . import loop
 from .access import AccessURL, find_access
 from .catalog import Catalog, parse_catalog
-from .errors import TransportError
 from .folder import read_folder_catalog
 from .layout import PARTICIPANTS_CSV, PROTOCOL, SEQUENCES_CSV
 from .listing import list_directory
+from .remote import NersembleFile
 from .transport import FolderTransport, HttpTransport, Stat, open_transport
-from .video.source import WindowReader
 
 #: How long a listing may rest on a catalogue fetched before, in seconds.
 CATALOG_LIFE = 60.0
-#: Bytes read when a file is opened.
-FIRST_READ = 128 * 1024
 
 _transports: dict[tuple[int, int, AccessURL | str], HttpTransport | FolderTransport] = {}
 _catalogs: dict[tuple[int, AccessURL | str], tuple[float, Catalog]] = {}
@@ -56,6 +52,8 @@ class NersembleFileSystem(fsspec.asyn.AsyncFileSystem):
     root_marker = ""
     async_impl = True
     mirror_sync_methods = True
+    _pid: int
+    _loop: Any
 
     def __init__(self, folder: str | os.PathLike[str] | None = None, **options: Any) -> None:
         known = {
@@ -81,6 +79,13 @@ class NersembleFileSystem(fsspec.asyn.AsyncFileSystem):
         if isinstance(path, list):
             return [cls._strip_protocol(one) for one in path]
         return os.fspath(path).removeprefix(f"{PROTOCOL}://").strip("/")
+
+    @property
+    def loop(self) -> Any:
+        """The event loop of this process: an instance made before a fork goes on in the child."""
+        if not self.asynchronous and self._pid != os.getpid():
+            self._pid, self._loop = os.getpid(), fsspec.asyn.get_loop()
+        return self._loop
 
     # --- where the bytes come from ----------------------------------------------------------------------------------
 
@@ -169,6 +174,8 @@ class NersembleFileSystem(fsspec.asyn.AsyncFileSystem):
         if await self._isdir(rpath):
             target.mkdir(parents=True, exist_ok=True)
             return
+        if target.is_dir():  # fsspec does not join the name of a file at the root
+            target /= rpath.rpartition("/")[2]
         target.parent.mkdir(parents=True, exist_ok=True)
         stat = await self._transport().copy(rpath, target)
         callback.set_size(stat.size)
@@ -186,7 +193,7 @@ class NersembleFileSystem(fsspec.asyn.AsyncFileSystem):
         if mode != "rb":
             self._refuse(path)
         file = self.source(path)
-        file.peek()
+        file.read_ahead()
         return file
 
     def source(self, path: str) -> NersembleFile:
@@ -210,110 +217,6 @@ class NersembleFileSystem(fsspec.asyn.AsyncFileSystem):
     rmdir = touch = mkdir = makedirs = rm = rm_file = mv = move = cp = copy = put = put_file = pipe = pipe_file = (
         _refuse
     )
-
-
-class NersembleFile(io.RawIOBase):
-    """A published file, read by ranges; also a ``nersemble.video.ByteSource``.
-
-    May be shared by threads through ``read_at``; ``read`` and ``seek`` share one position.
-    """
-
-    remote = True
-
-    def __init__(self, filesystem: NersembleFileSystem, path: str) -> None:
-        super().__init__()
-        self._filesystem = filesystem
-        self._path = path
-        self._position = 0
-        self._size: int | None = None
-        self._etag: str | None = None
-        self._whole: bytes | None = None
-        self._reader = WindowReader(self)
-        self.name = f"{PROTOCOL}://{path}"
-        self.mode = "rb"
-
-    def size(self) -> int:
-        """Length of the file in bytes."""
-        if self._size is None:
-            stat = loop.run(self._fetch_stat())
-            if stat.size is None:
-                self._whole = self._read_part(0, None)
-                return len(self._whole)
-            self._size = stat.size
-        return self._size
-
-    async def _fetch_stat(self) -> Stat:
-        return await self._filesystem._transport().stat(self._path)
-
-    def read_at(self, start: int, stop: int) -> bytes:
-        """Bytes ``start`` to ``stop``; fewer where the file ends before ``stop``."""
-        if self._whole is not None:
-            return self._whole[start:stop]
-        if self._size is not None:
-            stop = min(stop, self._size)
-        return self._read_part(start, stop) if start < stop else b""
-
-    def _read_part(self, start: int, stop: int | None) -> bytes:
-        part = loop.run(self._fetch_part(start, stop))
-        if self._etag is not None and part.etag is not None and part.etag != self._etag:
-            raise TransportError(f"{self.name} changed on the server while it was read. Open it again.")
-        self._etag = part.etag or self._etag
-        self._size = self._size if part.size is None else part.size
-        if part.whole:  # all of it came, asked for or not (a server without ranges): never ask again
-            self._whole = part.data
-            self._size = len(part.data)
-            return part.data[start:stop]
-        if stop is not None and part.size is not None and len(part.data) < min(stop, part.size) - start:
-            raise TransportError(f"The server sent fewer bytes of {self.name} than it has. Try again later.")
-        return part.data
-
-    async def _fetch_part(self, start: int, stop: int | None) -> Any:
-        return await self._filesystem._transport().read(self._path, start, stop)
-
-    def peek(self) -> None:
-        """Read the beginning ahead, so that a missing file shows at once."""
-        self._reader.read_at(0, 1, FIRST_READ)
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._position
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._position}.get(whence)
-        self._position = (self.size() if base is None else base) + offset
-        if self._position < 0:
-            self._position = 0
-            raise ValueError("A file position cannot be negative.")
-        return self._position
-
-    def readinto(self, buffer: Any) -> int:
-        view = memoryview(buffer).cast("B")
-        data = self._reader.read_at(self._position, self._position + len(view))
-        view[: len(data)] = data
-        self._position += len(data)
-        return len(data)
-
-    def readall(self) -> bytes:
-        data = self._reader.read_at(self._position, self.size())
-        self._position += len(data)
-        return data
-
-    def __repr__(self) -> str:
-        return f"<NersembleFile {self.name}>"
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return (_open_again, (self._filesystem, self._path, self._position))
-
-
-def _open_again(filesystem: NersembleFileSystem, path: str, position: int) -> NersembleFile:
-    file = NersembleFile(filesystem, path)
-    file.seek(position)
-    return file
 
 
 def filesystem(folder: str | os.PathLike[str] | None = None) -> NersembleFileSystem:

@@ -85,7 +85,7 @@ def test_a_matrix_of_the_wrong_shape(folder, load):
         folder / "240/calibration/camera_params.json",
         lambda table: table["world_2_cam"].update({"222200042": [[1, 0], [0, 1]]}),
     )
-    with pytest.raises(nersemble.CalibrationError, match="222200042.*no 4 x 4 matrix"):
+    with pytest.raises(nersemble.CalibrationError, match=r"222200042.*no 4 x 4 matrix"):
         load()
 
 

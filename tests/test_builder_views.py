@@ -208,7 +208,7 @@ def test_a_folder_of_the_official_kit_is_read_in_place(demo_folder, cache, tmp_p
     reference = ds.cast_column("frame", nersemble.VideoFrame(decode=False))[0]["frame"]["path"]
     assert reference.startswith(str(demo_folder.resolve()))
     assert identity(ds[100]) == stated(ds[100])
-    copies = [path for path in (tmp_path / "cache").rglob("*.mp4")]
+    copies = list((tmp_path / "cache").rglob("*.mp4"))
     assert copies == []
 
 
@@ -223,7 +223,7 @@ def test_a_folder_without_tables_is_its_own_catalogue(demo_folder, cache, tmp_pa
 
 def test_frames_fetched_on_read_download_no_video(access, cache, tmp_path):
     ds = load_dataset("nersemble", "participant_240", fetch="on_read", split="train", cache_dir=cache)
-    assert [path for path in (tmp_path / "cache").rglob("*.mp4")] == []
+    assert list((tmp_path / "cache").rglob("*.mp4")) == []
     for index in (0, 777, 41):
         assert identity(ds[index]) == stated(ds[index])
     reference = ds.cast_column("frame", nersemble.VideoFrame(decode=False))[0]["frame"]["path"]

@@ -167,7 +167,12 @@ def test_other_views_stream(access):
 def test_a_pickled_stream_runs_in_a_fresh_interpreter_that_never_imported_the_package(access, tmp_path):
     (tmp_path / "stream.pickle").write_bytes(pickle.dumps(stream(timesteps=[3])))
     assert access.prefix.encode() not in (tmp_path / "stream.pickle").read_bytes()
-    code = "import pickle,sys; row = next(iter(pickle.load(open(sys.argv[1], 'rb')))); print(row['frame'].size, row['timestep'])"
+    code = """
+import pickle, sys
+with open(sys.argv[1], "rb") as file:
+    row = next(iter(pickle.load(file)))
+print(row["frame"].size, row["timestep"])
+"""
     done = subprocess.run(
         [sys.executable, "-c", code, str(tmp_path / "stream.pickle")], capture_output=True, text=True, check=False
     )

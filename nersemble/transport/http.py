@@ -1,26 +1,26 @@
-"""Bytes of published files, from a server or a folder, in the same few calls.
+"""Published files over HTTP, through aiohttp.
 
-``HttpTransport`` speaks HTTP through aiohttp; ``FolderTransport`` answers the same calls from disk.  The rule that
-holds in here: the access URL is a local variable only of ``HttpTransport._attempt``, which never lets an exception
-out but returns what went wrong; errors are raised by its callers and name published paths.  So no traceback shows the
-URL, not even one with locals.
+The rule that holds in here: the access URL is a local variable only of ``HttpTransport._attempt``, which never lets an
+exception out but returns what went wrong; errors are raised by its callers and name published paths.  So no traceback
+shows the URL, not even one with locals.
 """
 
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import random
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 from urllib.parse import quote, urljoin, urlsplit
 
-from .access import AccessURL
-from .errors import AccessError, AssetNotFoundError, NersembleError, TransportError
-from .layout import PROTOCOL
+from ..access import AccessURL
+from ..errors import AccessError, AssetNotFoundError, NersembleError, TransportError
+from .base import Part, Stat, uri
 
 #: Takes the next piece of a body; ``None`` says that the body begins anew.
 Sink = Callable[[bytes | None], None]
@@ -33,49 +33,6 @@ MOST_REDIRECTS = 5
 FIRST_PAUSE, LONGEST_PAUSE = 0.25, 60.0
 CONNECT_TIMEOUT, READ_TIMEOUT = 30.0, 60.0
 CONNECTIONS = 16
-
-
-@dataclass(frozen=True)
-class Part:
-    """A stretch of a file.
-
-    Attributes:
-        data: The bytes, fewer than asked for where the file ends.
-        start: Where in the file they begin.
-        size: Length of the whole file, None if the server does not say.
-        etag: The server's validator, None if it has none.
-        whole: True if ``data`` is the whole file, asked for or not.
-    """
-
-    data: bytes
-    start: int
-    size: int | None
-    etag: str | None
-    whole: bool
-
-
-@dataclass(frozen=True)
-class Stat:
-    """What is known of a file without its bytes."""
-
-    size: int | None
-    etag: str | None
-
-
-class Transport(Protocol):
-    """Where published files come from.  Every call raises the errors of ``nersemble.errors`` only."""
-
-    async def read(self, path: str, start: int = 0, stop: int | None = None) -> Part:
-        """Bytes ``start`` to ``stop`` of a file, to its end by default."""
-
-    async def stat(self, path: str) -> Stat:
-        """Size and validator of a file."""
-
-    async def copy(self, path: str, target: Path) -> Stat:
-        """Write a file to ``target``, which appears whole or not at all."""
-
-    async def close(self) -> None:
-        """Close idle connections."""
 
 
 @dataclass(frozen=True)
@@ -116,7 +73,10 @@ class HttpTransport:
             return Part(answer.body, 0, len(answer.body), etag, True)
         first, total = _content_range(answer.headers)
         if first != start:
-            raise TransportError(f"The server sent other bytes of {_uri(path)} than those asked for. Try again later.")
+            raise TransportError(f"The server sent other bytes of {uri(path)} than those asked for. {_NEXT_STEP}")
+        asked = total if stop is None or total is None else min(stop, total)
+        if asked is not None and start + len(answer.body) != asked:
+            raise TransportError(f"The server sent fewer bytes of {uri(path)} than those asked for. {_NEXT_STEP}")
         return Part(answer.body, start, total, etag, total is not None and start == 0 and len(answer.body) == total)
 
     async def stat(self, path: str) -> Stat:
@@ -167,7 +127,7 @@ class HttpTransport:
             if not answer.failure and answer.status not in RETRIED:
                 break
         if answer.failure:
-            raise TransportError(f"{_uri(path)} could not be fetched: {answer.failure}. {_NEXT_STEP}")
+            raise TransportError(f"{uri(path)} could not be fetched: {answer.failure}. {_NEXT_STEP}")
         return answer
 
     async def _attempt(self, method: str, path: str, headers: dict[str, str], sink: Sink | None) -> _Answer:
@@ -239,7 +199,7 @@ def _describe(error: Exception) -> str:
         "SocketTimeoutError": "the server did not answer in time",
         "TimeoutError": "the server did not answer in time",
     }
-    if isinstance(error, OSError) and getattr(error, "errno", None) == 28:
+    if isinstance(error, OSError) and getattr(error, "errno", None) == errno.ENOSPC:
         return "the disk is full"
     return kinds.get(type(error).__name__, f"the connection failed ({type(error).__name__})")
 
@@ -248,10 +208,6 @@ def _pause(attempt: int, retry_after: str) -> float:
     if retry_after.isdigit():
         return min(float(retry_after), LONGEST_PAUSE)
     return min(FIRST_PAUSE * 2 ** (attempt - 1), LONGEST_PAUSE) * random.uniform(0.5, 1.5)
-
-
-def _uri(path: str) -> str:
-    return f"{PROTOCOL}://{path}"
 
 
 def _content_range(headers: dict[str, str]) -> tuple[int | None, int | None]:
@@ -270,72 +226,15 @@ def _raise_unless_found(answer: _Answer, path: str) -> None:
     error: NersembleError | None = None
     if answer.status in (404, 410):
         error = AssetNotFoundError(
-            f"The server does not have {_uri(path)}. Some listed files were never published or have been withdrawn; if "
+            f"The server does not have {uri(path)}. Some listed files were never published or have been withdrawn; if "
             "everything is missing, the access URL is wrong or out of date (`nersemble login`)."
         )
     elif answer.status in (401, 403):
         error = AccessError(
-            f"The server refused {_uri(path)} (HTTP {answer.status}). Is the access URL complete and current? "
+            f"The server refused {uri(path)} (HTTP {answer.status}). Is the access URL complete and current? "
             "`nersemble login` sets it; access is asked of the data's authors."
         )
     elif not 200 <= answer.status < 300:
-        error = TransportError(f"The server answered {_uri(path)} with HTTP {answer.status}. {_NEXT_STEP}")
+        error = TransportError(f"The server answered {uri(path)} with HTTP {answer.status}. {_NEXT_STEP}")
     if error is not None:
         raise error
-
-
-class FolderTransport:
-    """Published files from a folder on disk, such as one that the official kit downloaded."""
-
-    def __init__(self, folder: str | os.PathLike[str]) -> None:
-        self.folder = Path(folder).expanduser().absolute()
-
-    def __repr__(self) -> str:
-        return f"FolderTransport({str(self.folder)!r})"
-
-    def locate(self, path: str) -> Path:
-        """Where a published path lies on disk; it need not exist."""
-        if ".." in path.split("/"):
-            raise AssetNotFoundError(f"{_uri(path)} leads out of the folder.")
-        return self.folder / path
-
-    async def read(self, path: str, start: int = 0, stop: int | None = None) -> Part:
-        def run() -> Part:
-            with open(self.locate(path), "rb") as file:
-                size = os.fstat(file.fileno()).st_size
-                file.seek(start)
-                data = file.read() if stop is None else file.read(max(stop - start, 0))
-            return Part(data, start, size, None, start == 0 and len(data) == size)
-
-        return await self._on_disk(path, run)
-
-    async def stat(self, path: str) -> Stat:
-        return await self._on_disk(path, lambda: Stat(self.locate(path).stat().st_size, None))
-
-    async def copy(self, path: str, target: Path) -> Stat:
-        part = await self.read(path)
-        temporary = target.with_name(f"{target.name}.{os.getpid()}-{random.getrandbits(32):08x}.part")
-        temporary.write_bytes(part.data)
-        os.replace(temporary, target)
-        return Stat(part.size, None)
-
-    async def close(self) -> None:
-        """Nothing is held open."""
-
-    async def _on_disk(self, path: str, run: Callable[[], Any]) -> Any:
-        problem = ""
-        found = True
-        try:
-            return run()
-        except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
-            found = False
-        except OSError as error:
-            problem = error.strerror or type(error).__name__
-        if found:
-            raise TransportError(f"{self.locate(path)} cannot be read: {problem}.")
-        raise AssetNotFoundError(f"{_uri(path)} is not in the folder {self.folder}. Was it downloaded?")
-
-
-def open_transport(access: AccessURL) -> HttpTransport | FolderTransport:
-    """The transport of an access URL."""
-    return FolderTransport(access.reveal()) if access.is_folder else HttpTransport(access)
