@@ -1,0 +1,77 @@
+"""The ``nersemble`` command: the table of its commands, and the one place where errors become a line and an exit code.
+
+A command's file imports what it needs inside its function, so that ``nersemble --help`` imports none of it.  Errors of
+this package end as one line on stderr and exit code 1, wrong usage as exit code 2.  No traceback ever shows local
+variables: they can hold the access URL.
+"""
+
+from __future__ import annotations
+
+import importlib
+import re
+import sys
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+from .. import __version__
+from ..errors import NersembleError
+
+#: Each command: its name, where its function is, and settings for its parser.
+COMMANDS: list[tuple[str, str, dict[str, Any]]] = [
+    ("demo", "nersemble.cli.demo:demo", {}),
+    # Mistaken options reach the function too, which refuses them without repeating what may be a URL.
+    ("login", "nersemble.cli.login:login", {"ignore_unknown_options": True}),
+    ("autoload", "nersemble.cli.autoload:autoload", {}),
+]
+_URL_GIVEN = (
+    "An access URL does not belong on the command line, where the shell's history and the list of processes show it. "
+    "Run `nersemble login`, which asks for it."
+)
+
+
+def main() -> None:
+    """Run the command line on ``sys.argv`` and exit."""
+    # Before the parser, whose messages repeat what they do not understand.
+    if any(re.search("https?:", argument, re.IGNORECASE) for argument in sys.argv[1:]):
+        _fail(_URL_GIVEN, code=2)
+    problem = ""
+    try:
+        build()(prog_name="nersemble")
+    except NersembleError as error:
+        problem = str(error)
+    if problem:
+        _fail(problem)
+
+
+def build() -> typer.Typer:
+    """The command line with every command of ``COMMANDS``."""
+    # Plain help needs no rich; pretty exceptions would print local variables.
+    app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
+    app.callback()(_options)
+    for name, place, settings in COMMANDS:
+        module, _, function = place.partition(":")
+        app.command(name, context_settings=settings)(getattr(importlib.import_module(module), function))
+    return app
+
+
+def _fail(message: str, *, code: int = 1) -> NoReturn:
+    typer.echo(f"Error: {' '.join(message.split())}", err=True)
+    sys.exit(code)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"nersemble {__version__}")
+        raise typer.Exit
+
+
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """NeRSemble v2 for Hugging Face datasets.
+
+    Start with `nersemble demo`, which needs no access to the data.
+    """

@@ -1,0 +1,329 @@
+"""``nersemble demo``: make the synthetic capture, serve it on loopback, and load it as the real data would be loaded.
+
+The summary goes to stdout, progress and notes to stderr.  Every frame read is proved by the identity in its pixels, so
+that a summary is never printed over wrong frames.  Whatever was started is closed again, also on Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import os
+import random
+import re
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ..access import ACCESS_FORM, DATA_URL
+from ..errors import FrameError, MissingAssetWarning, NersembleError, SelectionError
+
+if TYPE_CHECKING:
+    from ..demo import DemoOptions, DemoServer
+
+#: Tried first where the URL is to be the same the next time.
+USUAL_PORT = 8240
+OUTPUT = Path("nersemble_demo.png")
+#: The participant of all examples, taken if the capture has it.
+USUAL_PARTICIPANT = 240
+#: Rows of the downloaded data set that are read, all over it.
+ROWS_READ = 32
+#: Pictures in a row of the contact sheet, and how wide each is at most.
+COLUMNS, TILE_WIDTH = 8, 240
+
+
+def demo(
+    serve: Annotated[
+        bool, typer.Option("--serve", help="Keep serving until Ctrl-C, and print the line to export.")
+    ] = False,
+    port: Annotated[
+        int | None,
+        typer.Option(min=1, max=65535, help=f"Port of the server. With --serve {USUAL_PORT}, if it is free."),
+    ] = None,
+    participants: Annotated[str, typer.Option(help="Who to make, such as 240 or 50-55,240.")] = "50,55,240",
+    frames: Annotated[int, typer.Option(help="Frames of a video.")] = 40,
+    width: Annotated[int, typer.Option(help="Width of the pictures; 2200 is that of the real ones.")] = 276,
+    folder: Annotated[
+        Path | None, typer.Option(help="Make the capture in this new folder, not in the cache.", show_default=False)
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option(help=f"Where to write the contact sheet; {OUTPUT} here.", show_default=False)
+    ] = None,
+    cache_dir: Annotated[
+        Path | None, typer.Option(help="Keep what is downloaded in this cache of datasets.", show_default=False)
+    ] = None,
+) -> None:
+    """Load a synthetic capture as the real data is loaded. Needs no access.
+
+    Makes videos of an artificial head in the published layout (the first time; later runs find them), serves them on
+    this machine, streams and downloads them through Hugging Face datasets, and writes all 16 cameras at one moment
+    into a contact sheet.
+    """
+    try:
+        options = _options(participants, frames, width)
+        if serve:
+            if output or cache_dir:
+                raise SelectionError("--output and --cache-dir belong to the loads, which --serve leaves to you.")
+            _serve(options, _capture(options, folder), port)
+        else:
+            _try_out(options, folder, port, output or OUTPUT, cache_dir)
+    except KeyboardInterrupt:
+        typer.echo("\nStopped.", err=True)
+        raise typer.Exit(130) from None
+
+
+def _serve(options: DemoOptions, place: Path, port: int | None) -> None:
+    with _listening(options, place, port or USUAL_PORT, strictly=port is not None) as server:
+        typer.echo(f"Serving {_contents(options)}, from {place}.", err=True)
+        typer.echo("Ctrl-C stops it. In another shell run this line, then load the data set:", err=True)
+        typer.echo(f"export {DATA_URL}={server.url}")
+        sys.stdout.flush()  # it may be read through a pipe, and nothing follows
+        while True:
+            time.sleep(3600)
+
+
+def _try_out(options: DemoOptions, folder: Path | None, port: int | None, output: Path, cache_dir: Path | None) -> None:
+    """The loads, their summary and the contact sheet."""
+    with _said(f"{output} cannot be written"):
+        if output.is_dir() or not output.absolute().parent.is_dir():
+            raise SelectionError(f"{output} is no file in a folder that exists. Choose another --output.")
+    if cache_dir is not None:
+        with _said(f"{cache_dir} cannot be the cache"):
+            cache_dir.mkdir(parents=True, exist_ok=True)
+    place = _capture(options, folder)
+    with contextlib.ExitStack() as stack:
+        # A cache that is kept finds its files again only behind the same URL.
+        wanted = port or (USUAL_PORT if cache_dir else 0)
+        server = stack.enter_context(_listening(options, place, wanted, strictly=port is not None))
+        if cache_dir is None:
+            scratch = tempfile.TemporaryDirectory(prefix="nersemble-demo-", ignore_cleanup_errors=True)
+            cache_dir = Path(stack.enter_context(scratch))
+        _prepare(server.url)
+        tour = _Tour(server, options, str(cache_dir.absolute()))
+        size = sum(path.stat().st_size for path in place.rglob("*") if path.is_file())
+        typer.echo("A synthetic capture in the layout of NeRSemble v2, served on this machine:")
+        typer.echo(f"{_contents(options)}, {_bytes(size)}\n")
+        tour.stream()
+        tour.download()
+        tour.look(output)
+        typer.echo(f"{tour.proved} frames were read, each the one its row names: it is written in the pixels.")
+        typer.echo(f"All 16 cameras at one moment: {output}\n")
+    typer.echo(f"Next, the real data, with the same calls:\n  ask its authors for access    {ACCESS_FORM}")
+    typer.echo("  store the URL they mail you   nersemble login")
+
+
+class _Tour:
+    """The loads, one after another, each printed with its cost."""
+
+    def __init__(self, server: DemoServer, options: DemoOptions, cache_dir: str) -> None:
+        self.server, self.options, self.cache_dir = server, options, cache_dir
+        known = sorted(options.participants)
+        self.participant = USUAL_PARTICIPANT if USUAL_PARTICIPANT in known else known[-1]
+        self.name = f"participant_{self.participant}"
+        self.proved = 0
+
+    def stream(self) -> None:
+        """Load without a download, and read the first frame and a later one."""
+        import datasets
+
+        typer.secho(f'load_dataset("nersemble", "{self.name}", split="train", streaming=True)', bold=True)
+        with self._measured("first frame"):
+            ds = datasets.load_dataset("nersemble", self.name, split="train", streaming=True, cache_dir=self.cache_dir)
+            self._prove(next(iter(ds)))
+        videos = [asset for asset in self.options.listed_videos() if asset.participant == self.participant]
+        later = sum(map(self.options.num_frames, videos)) // 2
+        with self._measured(f"after skip({later})"):
+            self._prove(next(iter(ds.skip(later))))
+        typer.echo()
+
+    def download(self) -> None:
+        """Load with a download, load again, and read rows here and there."""
+        import datasets
+
+        typer.secho(f'load_dataset("nersemble", "{self.name}", split="train")', bold=True)
+        for label in ("download", "again, from cache"):
+            with self._measured(label) as notes:
+                ds = datasets.load_dataset("nersemble", self.name, split="train", cache_dir=self.cache_dir)
+                notes.append(_count(len(ds), "row"))
+        rows = random.Random(0).sample(range(len(ds)), min(ROWS_READ, len(ds)))
+        with self._measured(f"read {_count(len(rows), 'row')}"):
+            for row in rows:
+                self._prove(ds[row])
+        typer.echo()
+
+    def look(self, output: Path) -> None:
+        """Load moments, smaller and with corrected colours, and write all cameras of one into a contact sheet."""
+        import datasets
+
+        from ..demo import contact_sheet
+        from ..layout import SERIALS
+
+        scale = 0.75 if self.options.width < 480 else 0.5 if self.options.width < 1100 else 0.25
+        call = f"""load_dataset("nersemble", participants=[{self.participant}], sequences="EMO-*",
+             view="timestep", timesteps="0:300:3",
+             scale={scale}, color_correction=True, split="train")"""
+        typer.secho(call, bold=True)
+        with self._measured("load") as notes:
+            ds = datasets.load_dataset(
+                "nersemble",
+                participants=[self.participant],
+                sequences="EMO-*",
+                view="timestep",
+                timesteps="0:300:3",
+                scale=scale,
+                color_correction=True,
+                split="train",
+                cache_dir=self.cache_dir,
+            )
+            notes.append(_count(len(ds), "moment"))
+        with self._measured("read a moment") as notes:
+            row = ds[len(ds) // 2]
+            for camera, frame in zip(row["cameras"], row["frames"], strict=True):
+                self._prove({**row, "camera": camera, "frame": frame})
+            notes.append(f"{_count(len(row['frames']), 'frame')} of {row['width'][0]} x {row['height'][0]}")
+        typer.echo()
+        labels = [f"{SERIALS.index(camera)}   {camera}" for camera in row["cameras"]]
+        title = f"Participant {self.participant}, {row['sequence']}, timestep {row['timestep']}: a synthetic capture"
+        sheet = contact_sheet(row["frames"], labels, COLUMNS, min(row["width"][0], TILE_WIDTH), title=title)
+        with _said(f"{output} cannot be written"):
+            sheet.save(output, format="PNG")
+
+    @contextlib.contextmanager
+    def _measured(self, label: str) -> Iterator[list[str]]:
+        """Measure a step, and print it with the notes that it leaves."""
+        notes: list[str] = []
+        self.server.reset()
+        start = time.perf_counter()
+        yield notes
+        seconds = time.perf_counter() - start
+        requests = self.server.requests
+        size = sum(request.body_bytes for request in requests)
+        cost = f"{seconds:7.2f} s {_count(len(requests), 'request'):>13} {_bytes(size):>9}"
+        typer.echo(f"  {label:<18}{cost}   {', '.join(notes)}".rstrip())
+
+    def _prove(self, row: dict[str, Any]) -> None:
+        """Compare what a row says with what stands in its picture's pixels."""
+        from ..demo import FrameIdentity, read_identity
+
+        stated = FrameIdentity(row["participant"], row["sequence"], row["camera"], row["timestep"])
+        found = read_identity(row["frame"])
+        if found != stated:
+            raise FrameError(f"A row gave another frame than its own: {found} instead of {stated}. Please report this.")
+        self.proved += 1
+
+
+def _options(participants: str, frames: int, width: int) -> DemoOptions:
+    from ..demo import DemoOptions
+
+    numbers: list[int] = []
+    for word in participants.split(","):
+        span = re.fullmatch(r"\s*(\d{1,6})(?:\s*-\s*(\d{1,6}))?\s*", word)
+        if not span or int(span[2] or span[1]) < int(span[1]):
+            raise SelectionError(
+                f"Participants are numbers and ranges, such as 240 or 50-55,240, not {participants!r}."
+            )
+        if int(span[2] or 0) > 10_000:  # before a list of them is made
+            raise SelectionError(f"The range {word.strip()} is too long for the demo.")
+        numbers.extend(range(int(span[1]), int(span[2] or span[1]) + 1))
+    return DemoOptions(participants=tuple(sorted(set(numbers))), frames=frames, width=width)
+
+
+def _capture(options: DemoOptions, folder: Path | None) -> Path:
+    """The folder of the capture, made if need be."""
+    from ..demo import ensure_capture, make_capture
+
+    with _said(f"The capture cannot be written to {folder or 'the cache, ~/.cache/nersemble'}"):
+        if folder is None:
+            return ensure_capture(options, progress=_Progress("once; later runs find it"))
+        return make_capture(folder, options, progress=_Progress(f"into {folder}"))
+
+
+class _Progress:
+    """Shows on stderr how far the capture is: in one line that is written over, or as two lines in a file."""
+
+    def __init__(self, note: str) -> None:
+        self._text = f"Making the synthetic capture ({note})"
+        self._start = time.monotonic()
+        self._state = ""
+
+    def __call__(self, done: int, total: int) -> None:
+        shown = sys.stderr.isatty()
+        if self._state == "made":  # it is told so more than once
+            return
+        if shown:
+            typer.echo(f"\r{self._text}: {done} of {total} files", err=True, nl=False)
+        elif not self._state:
+            typer.echo(f"{self._text}: {total} files", err=True)
+        self._state = "made" if done == total else "begun"
+        if done == total:
+            line = f"Made it in {time.monotonic() - self._start:.0f} s."
+            typer.echo(f"\r\x1b[K{line}" if shown else line, err=True)
+
+
+@contextlib.contextmanager
+def _listening(options: DemoOptions, place: Path, port: int, *, strictly: bool) -> Iterator[DemoServer]:
+    """Serve the capture; on another port if this one is taken, unless it was asked for."""
+    from ..demo import DemoServer
+
+    # The same capture has the same address, so that what was exported or cached keeps its meaning.
+    prefix = f"demo-{options.fingerprint()}"
+    server = DemoServer(place, port=port, prefix=prefix)
+    problem = ""
+    try:
+        server.start()
+    except OSError as error:
+        problem = error.strerror or type(error).__name__
+    if problem and strictly:
+        raise NersembleError(f"Port {port} cannot be used: {problem}. Choose another --port, or leave it out.")
+    with DemoServer(place, prefix=prefix) if problem else server as listening:
+        yield listening
+
+
+def _prepare(url: str) -> None:
+    """Read from the demo's server in this process, and keep progress bars and logs of datasets off the screen."""
+    import datasets
+
+    os.environ[DATA_URL] = url
+    if datasets.config.TORCH_AVAILABLE:  # or the first stream imports it, which is no part of its cost
+        importlib.import_module("torch")
+    datasets.disable_progress_bars()
+    datasets.logging.set_verbosity_error()
+    warnings.simplefilter("always", MissingAssetWarning)
+    warnings.showwarning = lambda message, *_, **__: typer.echo(f"Note: {message}", err=True)
+
+
+@contextlib.contextmanager
+def _said(what: str) -> Iterator[None]:
+    """Turn what the disk says into a sentence."""
+    problem = ""
+    try:
+        yield
+    except NersembleError:
+        raise
+    except OSError as error:
+        problem = error.strerror or type(error).__name__
+    if problem:
+        raise NersembleError(f"{what}: {problem}. Choose another place.")
+
+
+def _contents(options: DemoOptions) -> str:
+    videos = sum(asset.kind == "video" for asset in options.files())
+    people = _count(len(options.participants), "participant")
+    size = f"{options.width} x {options.height}"
+    return f"{people}, {_count(videos, 'video')} of {_count(options.frames, 'frame')}, {size}"
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
+def _bytes(size: float) -> str:
+    if size < 1000:
+        return f"{size:.0f} B"
+    return f"{size / 1e3:.0f} kB" if size < 999_500 else f"{size / 1e6:.1f} MB"
