@@ -1,0 +1,84 @@
+"""What has to pass: ``nox -s lint``, the tests on each Python, and the builder's tests on each line of ``datasets``."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import nox
+
+PYTHONS = ["3.10", "3.11", "3.12", "3.13"]
+#: Oldest served, last of the lines between, newest.
+DATASETS = {"3.6": "datasets==3.6.0", "4.7": "datasets==4.7.0", "5": "datasets>=5,<6"}
+BUILDER_TESTS = ["test_builder*.py", "test_registration*.py", "test_loading_script.py", "test_streaming*.py"]
+#: Torch has CPU builds for one Python only where this runs, so these tests have a session of their own: ``torch``.
+TORCH_TESTS = "test_torch*.py"
+WITHOUT_TORCH = f"--ignore-glob=*/{TORCH_TESTS}"
+
+nox.options.default_venv_backend = "uv|virtualenv"
+nox.options.error_on_missing_interpreters = True
+nox.options.download_python = "never"
+nox.options.reuse_existing_virtualenvs = False
+
+
+def _find_pythons_of_pyenv() -> None:
+    """Put pyenv's newest release of each version in front of PATH: its shims answer for chosen versions only."""
+    root = os.environ.get("PYENV_ROOT") or "~/.pyenv"
+    if shutil.which("pyenv"):
+        root = subprocess.run(["pyenv", "root"], capture_output=True, text=True, check=True).stdout.strip()
+    for version in PYTHONS:
+        releases = Path(root).expanduser().glob(f"versions/{version}.*/bin/python{version}")
+        newest = max(
+            releases,
+            key=lambda path: [int(part) for part in path.parts[-3].split(".") if part.isdecimal()],
+            default=None,
+        )
+        if newest:
+            os.environ["PATH"] = os.pathsep.join([str(newest.parent), os.environ["PATH"]])
+
+
+_find_pythons_of_pyenv()
+
+
+def _tests(*patterns: str) -> list[str]:
+    """The test files that match; a pattern that matches none is an error, not a session that passes."""
+    found = {pattern: sorted(Path("tests").glob(pattern)) for pattern in patterns}
+    missing = [pattern for pattern, files in found.items() if not files]
+    if missing:
+        raise FileNotFoundError(f"no test file matches {missing}")
+    return sorted({str(path) for files in found.values() for path in files})
+
+
+@nox.session(python="3.11")
+def lint(session: nox.Session) -> None:
+    """Ruff, its formatter, and mypy on the package."""
+    session.install(".", "mypy", "ruff")
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+    session.run("mypy")
+
+
+@nox.session(python=PYTHONS)
+def python(session: nox.Session) -> None:
+    """The whole suite."""
+    session.install("-e", ".[test]")
+    session.run("python", "-m", "pytest", "-q", WITHOUT_TORCH, *session.posargs)
+
+
+@nox.session(python="3.11")
+@nox.parametrize("line", list(DATASETS), ids=list(DATASETS))
+def datasets(session: nox.Session, line: str) -> None:
+    """The builder's tests on one release line of ``datasets``."""
+    session.install("-e", ".[test]", DATASETS[line])
+    session.run("python", "-c", "import datasets; print('datasets', datasets.__version__)")
+    session.run("python", "-m", "pytest", "-q", *_tests(*BUILDER_TESTS), *session.posargs)
+
+
+# With pip, which follows the machine's configuration to builds for the CPU.
+@nox.session(python="3.11", venv_backend="virtualenv")
+def torch(session: nox.Session) -> None:
+    """The tests that need torch."""
+    session.install("-e", ".[test,torch]")
+    session.run("python", "-m", "pytest", "-q", *_tests(TORCH_TESTS), *session.posargs)

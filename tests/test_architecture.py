@@ -1,0 +1,135 @@
+"""The rules of the house that a machine can check: direction of imports, size of modules, what importing costs."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import nersemble
+
+PACKAGE = Path(nersemble.__file__).parent
+MODULES = sorted(PACKAGE.rglob("*.py"))
+
+#: Rooms, from the ground up: each may import only those before it.  A new module is put where it belongs.
+ORDER = """
+    errors layout timesteps camera color video
+    envfile access loop transport remote catalog folder listing selection filesystem
+    opening features capture rows metadata config download shards builder registration loading
+    prepare hub engines export training demo autoload cli __main__
+""".split()
+
+#: Usable alone, without the data set around them.
+ALONE = {"camera", "color", "video", "errors", "layout", "timesteps"}
+#: Imported where they are used, never by ``import nersemble``.
+LAZY = ["torch", "ray", "typer", "click", "rich", "datasets", "pandas"]
+
+MODULE_LINES, FUNCTION_LINES = 330, 70
+
+
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
+
+
+def room_of(path: Path) -> str:
+    """First name under the package: ``video`` for ``video/mp4.py``; "" for the package's own ``__init__``."""
+    first = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+    return "" if first == "__init__" else first
+
+
+def imported(path: Path) -> Iterator[tuple[int, str]]:
+    """Every absolute module name that a file imports, wherever in it, with the line."""
+    package = ("nersemble", *path.relative_to(PACKAGE).parts[:-1])
+    for node in ast.walk(parsed(path)):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else ()
+            name = ".".join([*base, *([node.module] if node.module else [])])
+            if name == "nersemble":
+                yield from ((node.lineno, f"nersemble.{alias.name}") for alias in node.names)
+            else:
+                yield node.lineno, name
+
+
+def rooms_imported(path: Path) -> Iterator[tuple[int, str]]:
+    for line, name in imported(path):
+        if name.split(".")[0] == "nersemble" and name != "nersemble.__version__":
+            yield line, [*name.split("."), ""][1]
+
+
+def test_every_module_has_its_place_in_the_order():
+    unknown = {room_of(path) for path in MODULES} - {"", *ORDER}
+    assert not unknown, f"put {unknown} into ORDER"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_run_one_way(path):
+    room = room_of(path)
+    allowed = {room, *ORDER[: ORDER.index(room or "autoload")]}
+    back = [
+        f"{path.name}:{line} imports {target or 'the package itself'}"
+        for line, target in rooms_imported(path)
+        if target not in allowed
+    ]
+    assert not back
+
+
+def test_video_camera_and_colour_stand_alone():
+    """No data set library, in these rooms or in any they import."""
+    rooms, todo = set(), ["video", "camera", "color"]
+    while todo:
+        room = todo.pop()
+        if room in rooms:
+            continue
+        rooms.add(room)
+        for path in MODULES:
+            if room_of(path) == room:
+                names = {name.split(".")[0] for _, name in imported(path)}
+                assert not names & {"fsspec", "datasets", "huggingface_hub", "aiohttp"}, path
+                todo += [target for _, target in rooms_imported(path)]
+    assert rooms <= ALONE
+
+
+def test_the_walk_sees_every_kind_of_import():
+    found = {name for path in MODULES for _, name in imported(path)}
+    assert {"nersemble.errors", "nersemble.layout", "numpy", "av.error", "typer"} <= found
+    assert "nersemble.autoload" in {name for _, name in imported(PACKAGE / "cli" / "autoload.py")}
+
+
+@pytest.mark.parametrize("statement", ["import nersemble", "import nersemble.access", "import nersemble.video"])
+def test_importing_the_package_pulls_in_no_heavy_library(statement):
+    code = f"import sys; before = set(sys.modules); {statement}; print(*sorted(set(sys.modules) - before))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not {name.split(".")[0] for name in done.stdout.split()} & set(LAZY)
+    assert done.stderr == ""
+
+
+def test_importing_the_package_costs_little_beyond_datasets():
+    """Under half a second: the better of three tries, so that a busy machine does not decide."""
+    code = "import time, datasets; start = time.perf_counter(); import nersemble; print(time.perf_counter() - start)"
+    tries = [float(subprocess.check_output([sys.executable, "-c", code], text=True)) for _ in range(3)]
+    assert min(tries) < 0.5, tries
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_modules_and_functions_stay_small_and_say_what_they_are(path):
+    tree = parsed(path)
+    lines = len(path.read_text(encoding="utf-8").splitlines())
+    assert lines <= MODULE_LINES, f"{lines} lines: a second idea?"
+    assert ast.get_docstring(tree), "what is inside, and which rule holds?"
+    functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+    long = {node.name: node.end_lineno - node.lineno + 1 for node in functions if node.end_lineno}
+    assert not {name: size for name, size in long.items() if size > FUNCTION_LINES}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_exceptions_validate_and_only_the_command_line_prints(path):
+    for node in ast.walk(parsed(path)):
+        assert not isinstance(node, ast.Assert), f"line {node.lineno}: python -O would drop this check"
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and room_of(path) != "cli":
+            assert node.func.id not in ("print", "input", "breakpoint"), f"line {node.lineno}"
