@@ -5,8 +5,10 @@ A picture that does not come out whole is an error, never replaced by its neighb
 
 from __future__ import annotations
 
+import operator
 import os
 import threading
+import weakref
 from collections.abc import Iterator, Sequence
 from typing import Any, BinaryIO
 
@@ -20,9 +22,10 @@ from .engine import PictureDecoder
 from .mp4 import Mp4Packets, read_index
 from .packets import PacketIndex, PacketReader
 from .scan import scan
-from .source import ByteSource, WindowReader, as_source
+from .source import ByteSource, FileSource, LocalSource, WindowReader, as_source
 
-#: Codec contexts opened before a fork: freeing them in the child could wait for threads that are not there.
+#: Open decoders, and what was theirs before a fork: freed in the child, it could wait for threads that are not there.
+_LIVE: weakref.WeakSet[VideoDecoder] = weakref.WeakSet()
 _BEFORE_FORK: list[Any] = []
 
 #: A keyframe of a full-size video is a few hundred kilobytes.
@@ -62,10 +65,10 @@ class VideoDecoder:
         self._source = as_source(video, name)
         self.name = name or self._source.name
         self._threads = threads
-        self._lock = threading.RLock()
         self._last: Any = None  # the timestep and picture decoded last
         self.index, self._packets = self._read_index(first_read)
         self._start()
+        _LIVE.add(self)
 
     def _read_index(self, first_read: int) -> tuple[PacketIndex, PacketReader]:
         problem = ""
@@ -111,8 +114,8 @@ class VideoDecoder:
         Raises:
             FrameError: If there is no such timestep, or it cannot be decoded whole.
         """
+        timestep = operator.index(timestep)
         with self._lock:
-            self._after_fork()
             return self._to_rgb(self._picture(timestep), size)
 
     def get_frames_at(self, timesteps: Sequence[int], size: tuple[int, int] | None = None) -> Picture:
@@ -123,8 +126,9 @@ class VideoDecoder:
         """
         width, height = size or (self.width, self.height)
         frames = np.empty((len(timesteps), height, width, 3), np.uint8)
-        for place in np.argsort(np.asarray(timesteps, np.int64), kind="stable").tolist():
-            frames[place] = self.get_frame_at(int(timesteps[place]), size)
+        wanted = [operator.index(timestep) for timestep in timesteps]
+        for place in sorted(range(len(wanted)), key=wanted.__getitem__):
+            frames[place] = self.get_frame_at(wanted[place], size)
         return frames
 
     def __iter__(self) -> Iterator[Picture]:
@@ -134,7 +138,8 @@ class VideoDecoder:
     def close(self) -> None:
         """Free the codec and the file; closing twice is harmless."""
         with self._lock:
-            self._start()
+            self._engine = PictureDecoder(self.index, self._packets, self._threads, self._source.remote)
+            self._last = None
             self._source.close()
 
     def __enter__(self) -> VideoDecoder:
@@ -169,15 +174,16 @@ class VideoDecoder:
         return self._last[1]
 
     def _start(self) -> None:
-        self._pid = os.getpid()
+        self._lock = threading.RLock()
         self._engine = PictureDecoder(self.index, self._packets, self._threads, self._source.remote)
         self._reformatter = VideoReformatter()
         self._last = None
 
     def _after_fork(self) -> None:
-        if self._pid != os.getpid():
-            _BEFORE_FORK.append((self._engine, self._last, self._reformatter))
-            self._start()
+        _BEFORE_FORK.append((self._engine, self._last, self._reformatter, self._lock))
+        self._start()
+        if isinstance(self._source, (LocalSource, FileSource)):
+            self._source.after_fork()
 
     def _to_rgb(self, frame: Any, size: tuple[int, int] | None) -> Picture:
         if (frame.width, frame.height) != (self.index.width, self.index.height):
@@ -211,3 +217,12 @@ def resize_picture(picture: Picture, size: tuple[int, int]) -> Picture:
     else:
         resampling = PIL.Image.Resampling.BICUBIC
     return np.array(PIL.Image.fromarray(picture).resize(size, resampling))
+
+
+def _after_fork_in_child() -> None:
+    for decoder in list(_LIVE):
+        decoder._after_fork()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)

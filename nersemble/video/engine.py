@@ -12,7 +12,13 @@ import av
 import av.error
 
 from ..errors import FrameError
+from .entry import is_clean_start
 from .packets import PacketIndex, PacketReader
+
+#: Most packets fed behind a wanted one before it is given up: twice what a standard codec may hold back.
+LONGEST_WAIT = 32
+#: FFmpeg's H.264 decoder ends the process if it is told to hold back more pictures than this.
+MOST_HELD_BACK = 15
 
 
 class PictureDecoder:
@@ -38,7 +44,8 @@ class PictureDecoder:
         """Forget where the codec stands."""
         self._origin = self._fed = 0  # decoding began at packet `origin`; packet `fed` is next
         self._drained = False  # the codec was told that the stream ended
-        self._floor = -1  # the highest rank that came out: what ranks below it will not come any more
+        self._out: set[int] = set()  # the packets whose pictures came out since
+        self._damaged: set[int] = set()  # packets that the codec could not read whole
         self._pending: dict[int, Any] = {}  # pictures that came out beside a wanted one
 
     @property
@@ -70,41 +77,67 @@ class PictureDecoder:
 
     def _attempt(self, start: int, target: int) -> tuple[Any, str]:
         """The picture, or what is wrong."""
-        if target in self._pending:
-            picture = self._pending.pop(target)
-        else:
-            try:
+        picture = self._pending.pop(target, None)
+        try:
+            if picture is None:
                 picture = self._run(start, target)
-            except av.error.FFmpegError as error:
-                return None, f"the data is damaged ({type(error).__name__})"
-            except FrameError as error:
-                return None, str(error)
-        if picture is None:
-            return None, "the decoder left it out"
-        return (None, "the data is damaged") if picture.is_corrupt else (picture, "")
+            damaged = picture is None or picture.is_corrupt or self._leans_on_damage(target)
+        except FrameError as error:
+            return None, str(error)
+        if damaged:
+            return None, "the data is damaged" if self._damaged else "the decoder left it out"
+        return picture, ""
+
+    def _leans_on_damage(self, target: int) -> bool:
+        """Whether a packet that ``target`` may be predicted from was damaged.
+
+        A codec fills what it cannot read from neighbouring pictures, and goes on predicting from that.
+        """
+        if not self._damaged:
+            return False
+        start: int | None = self._index.start_for(target)
+        while start and not self._is_clean(start, *self._packets.read(start, start)):
+            start = self._index.keyframe_before(start)
+        rank = self._index.rank
+        first = start or 0
+        return any(first <= packet <= target and rank[packet] >= rank[first] for packet in self._damaged)
+
+    def _is_clean(self, packet: int, data: bytes = b"") -> bool:
+        return packet == 0 or is_clean_start(self._index.codec, self._index.extradata, data)
 
     def _run(self, start: int, target: int) -> Any:
         """Feed packets from ``start``, or from where the codec stands, until ``target`` comes out."""
-        rank = self._index.rank
         passed = self._context is not None and self._origin <= start <= self._fed
         # A lone picture of a remote file is drained out of the codec, instead of pushed out by packets behind it.  One
         # that follows the last one is not lone: more will follow, and a drained codec starts over.
-        lone = self._remote and not (passed and rank[target] > self._last_rank)
-        if not passed or self._drained or rank[target] <= self._floor:
+        lone = self._remote and not (passed and self._index.rank[target] > self._last_rank)
+        if not passed or self._drained or target in self._out:
             self._seek(start)
         found: Any = None
-        while found is None and self._floor < rank[target] and not self._drained:
-            for data in self._next_packets(target, lone):
-                for picture in self._feed(data):
-                    if picture.pts is None:
-                        continue
-                    self._floor = max(self._floor, int(rank[picture.pts]))
-                    if picture.pts == target:
-                        found = picture
-                    elif rank[picture.pts] > rank[target]:
-                        self._pending[int(picture.pts)] = picture
-                if found is not None or self._floor >= rank[target]:
+        while found is None and not self._drained and self._fed <= target + LONGEST_WAIT:
+            packets = self._next_packets(target, lone)
+            if not self._out and self._fed == self._origin and not self._is_clean(self._origin, packets[0] or b""):
+                return None
+            for data in packets:
+                found = self._take(self._feed(data), target) or found
+                if found is not None:
                     break
+        return found
+
+    def _take(self, pictures: list[Any], target: int) -> Any:
+        """Note which pictures came out; the one of ``target`` if it is among them."""
+        found = None
+        for picture in pictures:
+            if picture.pts is None:
+                continue
+            number = int(picture.pts)
+            self._out.add(number)
+            if picture.is_corrupt:
+                self._damaged.add(number)
+            if number == target:
+                found = picture
+            elif self._index.rank[number] > self._index.rank[target]:
+                self._pending[number] = picture
         return found
 
     def _seek(self, start: int) -> None:
@@ -112,7 +145,10 @@ class PictureDecoder:
             self._context = av.CodecContext.create(self._index.codec, "r")
             self._context.extradata = self._index.extradata
             self._context.thread_count = self._threads
-            self._context.options = {"has_b_frames": str(self._index.reorder_depth)}
+            self._context.options = {
+                "has_b_frames": str(min(self._index.reorder_depth, MOST_HELD_BACK)),
+                "err_detect": "explode",  # say at once that a packet is damaged, not when its picture is shown
+            }
         else:
             self._context.flush_buffers()
         self._reset()
@@ -134,12 +170,17 @@ class PictureDecoder:
         return [*packets, None] if lone or end <= last or last == final else packets
 
     def _feed(self, data: bytes | None) -> list[Any]:
+        packet = None
         if data is None:
             self._drained = True
-            return list(self._context.decode(None))
-        # Allocated by FFmpeg, with the zeros behind it that decoders read; a packet around `data` itself has none.
-        packet = av.Packet(len(data))
-        packet.update(data)
-        packet.pts = packet.dts = self._fed
-        self._fed += 1
-        return list(self._context.decode(packet))
+        else:
+            # Allocated by FFmpeg, with the zeros behind it that decoders read; one around `data` itself has none.
+            packet = av.Packet(len(data))
+            packet.update(data)
+            packet.pts = packet.dts = self._fed
+            self._fed += 1
+        try:
+            return list(self._context.decode(packet))
+        except av.error.FFmpegError:
+            self._damaged.add(self._fed - 1)
+            return []

@@ -249,7 +249,8 @@ def _shown(track: bytes, composition: NDArray[np.int64], movie_timescale: int, t
     duration, start = rows[0][0], rows[0][1]
     shown = composition >= start
     if duration:
-        shown &= composition < start + round(Fraction(duration * timescale, movie_timescale))
+        # FFmpeg rounds a half up.
+        shown &= composition < start + (2 * duration * timescale + movie_timescale) // (2 * movie_timescale)
     return shown
 
 

@@ -44,6 +44,8 @@ def scan(source: ByteSource) -> tuple[PacketIndex, ScannedPackets]:
         problem = type(error).__name__
     except FrameError as error:
         problem = str(error)
+    except ValueError as error:  # PyAV's own, of text in a damaged header
+        problem = type(error).__name__
     raise FrameError(
         f"This is no video that can be read exactly ({problem}). Was its download cut off, or is it another file?"
     )
@@ -51,7 +53,8 @@ def scan(source: ByteSource) -> tuple[PacketIndex, ScannedPackets]:
 
 def _scan(file: io.BytesIO) -> tuple[PacketIndex, ScannedPackets]:
     with av.open(file, "r") as container:
-        if not container.streams.video:
+        stills = container.format.name.endswith("_pipe") or container.format.name == "image2"
+        if stills or not container.streams.video or container.streams.video[0].codec_context is None:
             raise FrameError("no video track")
         stream = container.streams.video[0]
         packets = [packet for packet in container.demux(stream) if packet.size]

@@ -8,6 +8,7 @@ keeps the last stretches read, so that a remote header and the frames after it c
 
 from __future__ import annotations
 
+import io
 import os
 import threading
 from typing import BinaryIO, Protocol, runtime_checkable
@@ -45,10 +46,16 @@ class LocalSource:
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.name = os.fspath(path)
         self._lock = threading.Lock()
+        self._file: BinaryIO | None = None
+        problem = ""
         try:
-            self._file: BinaryIO | None = open(self.name, "rb", buffering=0)  # noqa: SIM115
+            self._file = open(self.name, "rb", buffering=0)  # noqa: SIM115
         except FileNotFoundError:
-            self._file = None
+            pass
+        except OSError as error:
+            problem = error.strerror or type(error).__name__
+        if problem:
+            raise FrameError(f"{self.name} cannot be read: {problem}.")
         if self._file is None:
             raise AssetNotFoundError(
                 f"No file {self.name}. Was the folder or the datasets cache moved or cleaned? Loading the data set "
@@ -65,19 +72,14 @@ class LocalSource:
 
     def read_at(self, start: int, stop: int) -> bytes:
         if hasattr(os, "pread"):
-            handle = self._handle().fileno()
-            parts = []
-            while start < stop:
-                part = os.pread(handle, stop - start, start)
-                if not part:
-                    break
-                parts.append(part)
-                start += len(part)
-            return b"".join(parts)
+            return _pread(self._handle().fileno(), start, stop)  # an offset of its own
         with self._lock:  # Windows has no positioned read
             file = self._handle()
             file.seek(start)
             return file.read(stop - start)
+
+    def after_fork(self) -> None:
+        self._lock = threading.Lock()
 
     def close(self) -> None:
         if self._file is not None:
@@ -86,13 +88,19 @@ class LocalSource:
 
 
 class FileSource:
-    """A seekable binary file object that somebody else opened; a lock keeps seek and read together."""
+    """A seekable binary file object that somebody else opened.
+
+    Regular files are read by position, since forked workers share one offset; for others a lock keeps seek and read
+    together.
+    """
 
     remote = False
 
     def __init__(self, file: BinaryIO, name: str | None = None) -> None:
         self._file = file
         self._lock = threading.Lock()
+        # Not gzip.open() and the like, whose descriptor gives other bytes.
+        self._regular = isinstance(getattr(file, "raw", file), io.FileIO)
         self.name = name or "<video>"
 
     def size(self) -> int:
@@ -100,6 +108,8 @@ class FileSource:
             return self._file.seek(0, os.SEEK_END)
 
     def read_at(self, start: int, stop: int) -> bytes:
+        if self._regular and hasattr(os, "pread"):
+            return _pread(self._file.fileno(), start, stop)
         with self._lock:
             self._file.seek(start)
             parts = []
@@ -108,8 +118,20 @@ class FileSource:
                 start += len(part)
             return b"".join(parts)
 
+    def after_fork(self) -> None:
+        self._lock = threading.Lock()
+
     def close(self) -> None:
         """Leave the file to whoever opened it."""
+
+
+def _pread(handle: int, start: int, stop: int) -> bytes:
+    parts = []
+    stop = min(stop, os.fstat(handle).st_size)  # a damaged header can ask for more than there is memory
+    while start < stop and (part := os.pread(handle, stop - start, start)):
+        parts.append(part)
+        start += len(part)
+    return b"".join(parts)
 
 
 def as_source(video: object, name: str | None = None) -> ByteSource:

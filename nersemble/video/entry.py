@@ -1,0 +1,83 @@
+"""Whether decoding can begin at a packet and give exact pictures.
+
+Containers flag more packets as keyframes than are such: those where an intra refresh begins, for example, from which
+pictures become whole only bit by bit.  The packet's own NAL units tell (ITU-T H.264 7.4.1.2 and D.2.8, H.265 7.4.2.2).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+_H264_SLICE, _H264_IDR, _H264_SEI = 1, 5, 6
+_RECOVERY_POINT = 6
+_HEVC_FIRST_SLICE_TYPES, _HEVC_IRAP = range(32), range(16, 24)
+
+
+def is_clean_start(codec: str, extradata: bytes, packet: bytes) -> bool:
+    """Whether pictures from ``packet`` on, in presentation order too, need nothing before it.
+
+    Codecs other than H.264 and HEVC are taken at their container's word.
+    """
+    if codec == "h264":
+        for unit in _units(packet, _length_size(extradata, 4)):
+            kind = unit[0] & 31
+            if kind == _H264_SEI and _recovery_frames(unit) == 0:
+                return True
+            if _H264_SLICE <= kind <= _H264_IDR:
+                return kind == _H264_IDR
+        return False
+    if codec == "hevc":
+        for unit in _units(packet, _length_size(extradata, 21)):
+            kind = unit[0] >> 1 & 63
+            if kind in _HEVC_FIRST_SLICE_TYPES:
+                return kind in _HEVC_IRAP
+        return False
+    return True
+
+
+def _length_size(extradata: bytes, at: int) -> int:
+    """Bytes of the length in front of each unit; 0 for units that follow start codes."""
+    return (extradata[at] & 3) + 1 if len(extradata) > at and extradata[0] == 1 else 0
+
+
+def _units(packet: bytes, length_size: int) -> Iterator[bytes]:
+    if length_size:
+        position = 0
+        while position + length_size < len(packet):
+            length = int.from_bytes(packet[position : position + length_size], "big")
+            position += length_size
+            if length:
+                yield packet[position : position + length]
+            position += length
+        return
+    for piece in packet.split(b"\0\0\1")[1:]:
+        if piece:
+            yield piece
+
+
+def _recovery_frames(unit: bytes) -> int | None:
+    """The frame count of a recovery point message in an SEI unit, None if it holds none."""
+    data = unit[1:].replace(b"\0\0\3", b"\0\0")
+    position = 0
+    while position + 2 < len(data):
+        values = []
+        for _ in range(2):  # payload type, payload size: each a run of 255s and a rest
+            value = 0
+            while position < len(data) and data[position] == 255:
+                value, position = value + 255, position + 1
+            if position == len(data):
+                return None
+            values.append(value + data[position])
+            position += 1
+        kind, size = values
+        if kind == _RECOVERY_POINT:
+            return _exp_golomb(data[position : position + size])
+        position += size
+    return None
+
+
+def _exp_golomb(data: bytes) -> int | None:
+    bits = "".join(f"{byte:08b}" for byte in data[:8])
+    zeros = len(bits) - len(bits.lstrip("0"))
+    code = bits[zeros : 2 * zeros + 1]
+    return int(code, 2) - 1 if len(code) == zeros + 1 else None

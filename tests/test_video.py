@@ -1,0 +1,742 @@
+"""Exact frames, whatever the file's structure and however it is read.
+
+A timestep is the frame that sequential decoding shows there, or an error.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import io
+import os
+import pickle
+import random
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import _videos
+import av
+import numpy as np
+import PIL.Image
+import pytest
+from _videos import VIDEOS, decode_all, encode, number_in
+
+from nersemble.errors import AssetNotFoundError, FrameError, NersembleError
+from nersemble.video import ByteSource, DecoderPool, VideoDecoder
+
+
+class RemoteBytes:
+    """A remote file that counts what it is asked for."""
+
+    name = "nersemble://the/video.mp4"
+    remote = True
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+        self.reads: list[tuple[int, int]] = []
+
+    def size(self) -> int:
+        return len(self.data)
+
+    def read_at(self, start: int, stop: int) -> bytes:
+        self.reads.append((start, min(stop, len(self.data))))
+        return self.data[start:stop]
+
+    def close(self) -> None:
+        """Nothing is held open."""
+
+    @property
+    def bytes_read(self) -> int:
+        return sum(max(stop - start, 0) for start, stop in self.reads)
+
+
+@pytest.fixture(scope="session")
+def zoo(tmp_path_factory):
+    return tmp_path_factory.mktemp("zoo")
+
+
+@pytest.fixture(scope="session")
+def truths(zoo):
+    """Path and true frames of a video of the collection, made when first asked for."""
+    known = {}
+
+    def get(name):
+        if name not in known:
+            path = _videos.write(zoo, name)
+            known[name] = path, decode_all(path)
+        return known[name]
+
+    return get
+
+
+@pytest.fixture
+def video(truths):
+    return truths("closed-gop.mp4")[0]
+
+
+@pytest.fixture
+def decoder(video):
+    with VideoDecoder(video) as opened:
+        yield opened
+
+
+def written(folder: Path, data: bytes, name: str = "video.mp4") -> Path:
+    path = folder / name
+    path.write_bytes(data)
+    return path
+
+
+def wrong(decoder, truth, order):
+    """The timesteps that come out otherwise than sequential decoding shows them."""
+    return [t for t in order if not np.array_equal(decoder.get_frame_at(t), truth[t])]
+
+
+def run_script(folder: Path, function, *arguments) -> str:
+    """Run a function of this file as the main program of a fresh interpreter; a hang is a failure."""
+    source = inspect.getsource(function)
+    script = folder / "script.py"
+    script.write_text(f"{source}\nif __name__ == '__main__':\n    import sys\n    {function.__name__}(*sys.argv[1:])\n")
+    done = subprocess.run(
+        [sys.executable, str(script), *map(str, arguments)], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+# --- the collection shows what it should ----------------------------------------------------------------------------
+
+
+def test_numbers_can_be_read_and_mixtures_are_not_taken_for_a_part():
+    pictures = [_videos.picture_of(number) for number in range(150)]
+    assert [number_in(picture) for picture in pictures] == list(range(150))
+    for first, second in ((3, 4), (11, 12), (0, 1), (20, 22)):
+        mixed = np.concatenate([pictures[first][:, :48], pictures[second][:, 48:]], axis=1)
+        assert number_in(mixed) not in (first, second)
+
+
+@pytest.mark.parametrize("name", VIDEOS)
+def test_the_truth_is_the_frames_in_order(truths, name):
+    """So that agreeing with it means something; two edits show one frame after the other of each."""
+    numbers = [number_in(np.rot90(picture, -_videos.TURNS.get(name, 0))) for picture in truths(name)[1]]
+    assert None not in numbers
+    steps = set(np.diff(numbers).tolist())
+    assert steps <= ({1, 15} if name == "two-edits.mp4" else {1})
+
+
+# --- every structure, read every way --------------------------------------------------------------------------------
+
+
+def every_other_way(count):
+    """Timesteps in an order that goes forwards, backwards, on, and to the same one again."""
+    jumps = random.Random(1).choices(range(count), k=30)
+    return [*jumps, jumps[-1], *range(count), *range(count - 1, -1, -1), *range(0, count, 3)]
+
+
+@pytest.mark.parametrize("name", VIDEOS)
+class TestEveryStructure:
+    def test_in_order(self, truths, name):
+        path, truth = truths(name)
+        with VideoDecoder(path) as decoder:
+            assert len(decoder) == len(truth)
+            assert (decoder.height, decoder.width) == truth[0].shape[:2]
+            assert all(np.array_equal(ours, theirs) for ours, theirs in zip(decoder, truth, strict=True))
+
+    def test_in_any_order(self, truths, name):
+        path, truth = truths(name)
+        with VideoDecoder(path) as decoder:
+            assert wrong(decoder, truth, every_other_way(len(truth))) == []
+
+    def test_each_by_itself(self, truths, name):
+        path, truth = truths(name)
+        for timestep in random.Random(2).choices(range(len(truth)), k=8):
+            with VideoDecoder(path) as decoder:
+                assert wrong(decoder, truth, [timestep]) == []
+
+    def test_several_at_once(self, truths, name):
+        path, truth = truths(name)
+        wanted = random.Random(3).choices(range(len(truth)), k=12)
+        wanted += wanted[:3]
+        with VideoDecoder(path) as decoder:
+            assert np.array_equal(decoder.get_frames_at(wanted), [truth[t] for t in wanted])
+
+    def test_through_a_file_object(self, truths, name):
+        path, truth = truths(name)
+        with open(path, "rb") as file:
+            assert wrong(VideoDecoder(file), truth, random.Random(4).choices(range(len(truth)), k=20)) == []
+
+    def test_from_afar(self, truths, name):
+        path, truth = truths(name)
+        source = RemoteBytes(path.read_bytes())
+        assert isinstance(source, ByteSource)
+        assert wrong(VideoDecoder(source), truth, every_other_way(len(truth))) == []
+
+    def test_with_codec_threads(self, truths, name):
+        path, truth = truths(name)
+        order = random.Random(6).choices(range(len(truth)), k=6)
+        with VideoDecoder(path, threads=3) as decoder:
+            assert wrong(decoder, truth, [*range(len(truth)), *order]) == []
+
+
+@pytest.mark.parametrize("name", _videos.TURNS)
+def test_pictures_are_turned_as_the_display_matrix_says(truths, name):
+    """By the matrix itself: a point (x, y) of the coded picture is shown at (a x + c y, b x + d y)."""
+    path, truth = truths(name)
+    upright = decode_all(truths("closed-gop.mp4")[0])[0]
+    assert np.array_equal(truth[0], np.rot90(upright, _videos.TURNS[name]))
+    with VideoDecoder(path) as decoder:
+        turned = decoder.get_frame_at(0)
+    a, b, c, d = {1: (0, -1, 1, 0), 2: (-1, 0, 0, -1), 3: (0, 1, -1, 0)}[_videos.TURNS[name]]
+    for x, y in ((0, 0), (95, 0), (40, 12), (7, 63)):
+        shown_x, shown_y = a * x + c * y, b * x + d * y
+        # Negative places count from the far edge, as the picture is moved back into view.
+        right, down = (shown_x - 1 if min(a, c) < 0 else shown_x), (shown_y - 1 if min(b, d) < 0 else shown_y)
+        assert np.array_equal(turned[down, right], upright[y, x])
+
+
+def test_facts_of_a_video(decoder):
+    assert (len(decoder), decoder.width, decoder.height) == (48, 96, 64)
+    assert decoder.fps == pytest.approx(73)
+    assert "48 frames of 96 x 64" in repr(decoder)
+    assert (decoder.get_frame_at(0).dtype, decoder.get_frame_at(0).shape) == (np.uint8, (64, 96, 3))
+
+
+def test_frames_are_resized_while_they_are_decoded(truths, decoder):
+    truth = truths("closed-gop.mp4")[1]
+    small = decoder.get_frame_at(7, (48, 32))
+    areas = truth[7].reshape(32, 2, 48, 2, 3).mean((1, 3))
+    assert np.abs(small - areas).max() <= 1
+    assert np.array_equal(decoder.get_frames_at([7, 3, 7], (48, 32))[2], small)
+    assert decoder.get_frame_at(7, (100, 30)).shape == (30, 100, 3)
+    assert np.array_equal(decoder.get_frame_at(7), truth[7])
+
+
+def test_what_is_given_out_is_the_readers_own(decoder):
+    first = decoder.get_frame_at(5)
+    first[:] = 0
+    assert number_in(decoder.get_frame_at(5)) == 5
+
+
+# --- wrong questions ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("timestep", [-1, 48, 10**9, -(10**30)])
+def test_a_timestep_out_of_range_is_refused(decoder, timestep):
+    with pytest.raises(FrameError, match=r"48 frames, 0 to 47"):
+        decoder.get_frame_at(timestep)
+    with pytest.raises(FrameError, match=r"48 frames, 0 to 47"):
+        decoder.get_frames_at([0, timestep])
+    assert number_in(decoder.get_frame_at(47)) == 47
+
+
+def test_integers_of_numpy_are_timesteps(decoder):
+    for kind in (np.int8, np.int32, np.uint64):
+        assert number_in(decoder.get_frame_at(kind(9))) == 9
+    assert [number_in(p) for p in decoder.get_frames_at(np.array([9, 2], np.int16))] == [9, 2]
+
+
+@pytest.mark.parametrize("timestep", [3.0, 3.5, np.float32(3), "3", None])
+def test_what_is_no_integer_is_refused_and_never_rounded(decoder, timestep):
+    with pytest.raises((TypeError, FrameError)):
+        decoder.get_frame_at(timestep)
+    with pytest.raises((TypeError, FrameError)):
+        decoder.get_frames_at([timestep])
+
+
+def test_no_timesteps_give_no_frames(decoder):
+    assert decoder.get_frames_at([]).shape == (0, 64, 96, 3)
+
+
+def test_a_decoder_cannot_be_pickled(decoder):
+    with pytest.raises(TypeError, match="open the video again"):
+        pickle.dumps(decoder)
+
+
+def test_a_closed_decoder_says_so(video):
+    decoder = VideoDecoder(video)
+    decoder.get_frame_at(3)
+    decoder.close()
+    decoder.close()
+    with pytest.raises(FrameError, match="closed"):
+        decoder.get_frame_at(20)
+
+
+def test_a_file_that_somebody_else_opened_stays_open(video):
+    with open(video, "rb") as file:
+        with VideoDecoder(file) as decoder:
+            decoder.get_frame_at(3)
+        assert not file.closed
+
+
+# --- files that are no videos, or not whole -------------------------------------------------------------------------
+
+
+def jpeg() -> bytes:
+    file = io.BytesIO()
+    PIL.Image.fromarray(_videos.picture_of(5)).save(file, "JPEG")
+    return file.getvalue()
+
+
+def png() -> bytes:
+    file = io.BytesIO()
+    PIL.Image.fromarray(_videos.picture_of(5)).save(file, "PNG")
+    return file.getvalue()
+
+
+NO_VIDEOS = {
+    "empty": lambda: b"",
+    "one byte": lambda: b"\0",
+    "text": lambda: b"This is no video.\n" * 40,
+    "web page": lambda: b"<!DOCTYPE html><html><body>404 Not Found</body></html>",
+    "random bytes": lambda: random.Random(0).randbytes(50_000),
+    "zeros": lambda: bytes(50_000),
+    "jpeg": jpeg,
+    "png": png,
+    "first box alone": lambda: encode()[:32],
+    "frames without header": lambda: encode()[: _videos.frames_span(encode())[1]],
+    "sound alone": lambda: _videos.sound_alone(),
+}
+
+
+@pytest.mark.parametrize("kind", NO_VIDEOS)
+@pytest.mark.parametrize("remote", [False, True], ids=["local", "remote"])
+def test_what_is_no_video_gets_a_sentence(tmp_path, kind, remote):
+    data = NO_VIDEOS[kind]()
+    path = written(tmp_path, data)
+    with pytest.raises(FrameError) as caught, VideoDecoder(RemoteBytes(data) if remote else path) as decoder:
+        decoder.get_frame_at(0)
+    assert str(caught.value).startswith(RemoteBytes.name if remote else str(path))
+    assert len(str(caught.value)) > 60
+
+
+def test_a_missing_file_gets_a_sentence(tmp_path):
+    with pytest.raises(AssetNotFoundError, match=r"no\.mp4"):
+        VideoDecoder(tmp_path / "no.mp4")
+
+
+def test_a_folder_gets_a_sentence(tmp_path):
+    with pytest.raises(NersembleError):
+        VideoDecoder(tmp_path)
+
+
+def test_a_wrong_argument_gets_a_sentence():
+    with pytest.raises(FrameError, match="path or a seekable binary file object"):
+        VideoDecoder(7)
+
+
+@pytest.mark.parametrize("remote", [False, True], ids=["local", "remote"])
+@pytest.mark.parametrize("name", ["moov-first.mp4", "sound-after.mp4"])
+def test_of_a_cut_off_file_the_frames_in_front_of_the_cut_are_right(truths, tmp_path, name, remote):
+    path, truth = truths(name)
+    data = path.read_bytes()
+    start, stop = _videos.frames_span(data)
+    cut = start + (stop - start) * 6 // 10
+    with av.open(str(path)) as container:
+        packets = sorted((p for p in container.demux(video=0) if p.size), key=lambda packet: packet.pts)
+    there = [timestep for timestep, packet in enumerate(packets) if packet.pos + packet.size <= cut]
+    assert 5 < len(there) < len(truth) - 5
+    source = RemoteBytes(data[:cut]) if remote else written(tmp_path, data[:cut])
+    with VideoDecoder(source) as decoder:
+        assert len(decoder) == len(truth)
+        order = every_other_way(len(truth))
+        assert [readable(decoder, timestep, truth) for timestep in order] == [timestep in there for timestep in order]
+
+
+def readable(decoder, timestep, truth) -> bool:
+    """Whether a frame can be read; if it can, it is the right one."""
+    try:
+        picture = decoder.get_frame_at(timestep)
+    except FrameError as error:
+        message = str(error)
+        picture = None
+    if picture is None:
+        assert f"timestep {timestep}" in message
+        return False
+    assert np.array_equal(picture, truth[timestep])
+    return True
+
+
+def test_a_file_cut_off_in_front_of_its_header_says_so(video, tmp_path):
+    data = video.read_bytes()
+    path = written(tmp_path, data[: len(data) * 6 // 10])
+    with pytest.raises(FrameError, match="cut off"):
+        VideoDecoder(path)
+
+
+def test_a_header_cut_off_anywhere_says_so(truths, tmp_path):
+    data = truths("moov-first.mp4")[0].read_bytes()
+    header_end = next(stop for kind, _, _, stop in _videos.boxes(data) if kind == "moov")
+    for end in range(33, header_end, 37):
+        with pytest.raises(FrameError, match="cut off"):
+            VideoDecoder(RemoteBytes(data[:end]))
+
+
+@pytest.mark.parametrize("name", ["fragmented.mp4", "matroska.mkv"])
+@pytest.mark.parametrize("tenths", [5, 7, 9])
+def test_of_a_cut_off_scanned_file_no_frame_is_wrong(truths, tmp_path, name, tenths):
+    path, truth = truths(name)
+    data = path.read_bytes()
+    with VideoDecoder(written(tmp_path, data[: len(data) * tenths // 10], name)) as decoder:
+        assert 0 < len(decoder) < len(truth)
+        assert sum(readable(decoder, timestep, truth) for timestep in range(len(decoder))) >= len(decoder) - 4
+
+
+@pytest.mark.parametrize("zeros", [True, False], ids=["zeros", "noise"])
+@pytest.mark.parametrize("options", [_videos.CLOSED, _videos.OPEN], ids=["closed", "open"])
+def test_an_overwritten_stretch_gives_an_error_and_never_another_frame(tmp_path, zeros, options):
+    """A codec left to itself fills holes with the neighbouring frame, and says nothing."""
+    data = encode(options=options, count=30)
+    truth = decode_all(written(tmp_path, data))
+    whole = spoiled = 0
+    for seed in range(60):
+        damaged = _videos.overwrite(data, seed, 64, *_videos.frames_span(data), zeros=zeros)
+        order = list(range(30))
+        if seed % 3:
+            random.Random(seed).shuffle(order)
+        with VideoDecoder(RemoteBytes(damaged) if seed % 2 else written(tmp_path, damaged)) as decoder:
+            for timestep in order:
+                with contextlib.suppress(FrameError):
+                    picture = decoder.get_frame_at(timestep)
+                    assert number_in(picture) in (timestep, None)
+                    whole += np.array_equal(picture, truth[timestep])
+                    spoiled += not np.array_equal(picture, truth[timestep])
+    assert whole > 0.5 * 60 * 30
+    # A few spoiled bytes at the end of a packet can make another valid picture.
+    assert spoiled < 0.01 * 60 * 30
+
+
+def test_flipped_bits_never_give_another_frame_for_the_one_asked_for(tmp_path):
+    """A flipped bit can make another valid video, which cannot be told from damage; but never a neighbour's picture."""
+    data = encode(count=30)
+    for seed in range(60):
+        damaged = _videos.flip_bits(data, seed, 1 + seed % 4, *_videos.frames_span(data))
+        decoder = VideoDecoder(RemoteBytes(damaged))
+        for timestep in random.Random(seed).sample(range(30), 30):
+            with contextlib.suppress(FrameError):
+                assert number_in(decoder.get_frame_at(timestep)) in (timestep, None), seed
+
+
+@pytest.mark.parametrize("codec", ["libx264", "libx265"])
+def test_a_damaged_header_gives_errors_of_this_package_alone(tmp_path, codec):
+    options = _videos.CLOSED if codec == "libx264" else _videos.x265("keyint=12:bframes=3")
+    data = encode(count=24, codec=codec, options=options)
+    start, stop = next((start, stop) for kind, start, _, stop in _videos.boxes(data) if kind == "moov")
+    run = run_script(tmp_path, damage_headers, Path(__file__).parent, written(tmp_path, data), start, stop)
+    assert int(run) > 100
+
+
+def damage_headers(tests, path, start, stop):
+    """In a process with bounded memory, so that a length believed blindly shows. Prints how many could be opened."""
+    import random
+    import resource
+    import sys
+    from pathlib import Path
+
+    sys.path.insert(0, tests)
+    import _videos
+
+    from nersemble.errors import NersembleError
+    from nersemble.video import VideoDecoder
+
+    resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30))
+    data, opened = Path(path).read_bytes(), 0
+    for seed in range(400):
+        damaged = Path(path + "-damaged")
+        damaged.write_bytes(_videos.flip_bits(data, seed, 1 + seed % 3, int(start), int(stop)))
+        try:
+            with VideoDecoder(damaged) as decoder:
+                opened += 1
+                for timestep in random.Random(seed).choices(range(len(decoder)), k=4):
+                    decoder.get_frame_at(timestep)
+        except NersembleError:
+            continue
+        except BaseException as error:
+            raise RuntimeError(f"seed {seed}") from error
+    sys.stdout.write(str(opened))
+
+
+# --- few reads from afar --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["moov-first.mp4", "closed-gop.mp4", "sound-after.mp4", "hevc-open.mp4"])
+def test_a_remote_file_is_read_in_few_reads(truths, name):
+    path, truth = truths(name)
+    source = RemoteBytes(path.read_bytes())
+    decoder = VideoDecoder(source)
+    decoder.get_frame_at(0)
+    assert len(source.reads) <= 3
+    for timestep in range(len(truth)):
+        decoder.get_frame_at(timestep)
+    assert len(source.reads) <= 12
+    assert source.bytes_read < 2 * len(source.data) + 256 * 1024
+
+
+def test_a_late_frame_of_a_remote_file_costs_its_group_of_pictures_alone():
+    options = {**_videos.x264("keyint=12:min-keyint=12:bframes=3"), "preset": "ultrafast"}
+    data = encode(options=options, count=220, size=(320, 240), noise=20)
+    assert len(data) > 2_000_000
+    source = RemoteBytes(data)
+    decoder = VideoDecoder(source)
+    before = source.bytes_read
+    assert number_in(decoder.get_frame_at(150)) == 150
+    assert source.bytes_read - before < len(data) * 40 / 220
+
+
+# --- threads --------------------------------------------------------------------------------------------------------
+
+
+def test_threads_share_a_decoder(truths):
+    path, truth = truths("open-gop.mp4")
+
+    def read(seed):
+        return wrong(decoder, truth, random.Random(seed).choices(range(len(truth)), k=40))
+
+    with VideoDecoder(path) as decoder, ThreadPoolExecutor(8) as executor:
+        assert list(executor.map(read, range(8))) == [[]] * 8
+
+
+def test_threads_read_through_a_pool(truths):
+    names = ["open-gop.mp4", "edit-in-gop.mp4", "hevc-open.mp4", "matroska.mkv"]
+    known = {truths(name)[0]: truths(name)[1] for name in names}
+    pool = DecoderPool(VideoDecoder)
+
+    def read(seed):
+        chance = random.Random(seed)
+        bad = []
+        for _ in range(60):
+            path = chance.choice(list(known))
+            with pool.lease(path) as decoder:
+                bad += wrong(decoder, known[path], [chance.randrange(len(decoder))])
+        return bad
+
+    with ThreadPoolExecutor(8) as executor:
+        assert list(executor.map(read, range(8))) == [[]] * 8
+    assert 4 <= len(pool) <= 32
+    pool.clear()
+    assert len(pool) == 0
+
+
+def test_a_leased_decoder_is_one_readers_own(video):
+    pool = DecoderPool(VideoDecoder)
+    with pool.lease(video) as first, pool.lease(video) as second:
+        assert first is not second
+    with pool.lease(video) as again:
+        assert again in (first, second)
+    pool.clear()
+
+
+def test_a_decoder_that_failed_does_not_come_back(video):
+    pool = DecoderPool(VideoDecoder)
+    with pytest.raises(FrameError, match="timestep 999"), pool.lease(video) as first:
+        first.get_frame_at(999)
+    assert len(pool) == 0
+    with pytest.raises(FrameError, match="closed"):
+        first.get_frame_at(0)
+
+
+def open_files() -> int:
+    return len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else 0
+
+
+def test_a_pool_is_bounded_in_bytes_and_closes_what_it_drops(truths, tmp_path):
+    data = truths("closed-gop.mp4")[0].read_bytes()
+    paths = [written(tmp_path, data, f"{number}.mp4") for number in range(20)]
+    before = open_files()
+    pool = DecoderPool(VideoDecoder)
+    with pool.lease(paths[0]):
+        pass
+    pool.max_bytes = 4 * 96 * 64 * 1.5 * 6  # four decoders, as estimated
+    for path in paths:
+        with pool.lease(path) as decoder:
+            assert number_in(decoder.get_frame_at(7)) == 7
+        assert len(pool) <= 4
+        assert open_files() <= before + 4
+    with pool.lease(paths[-1]) as decoder:
+        assert decoder._last is not None  # the most recently used are the ones kept
+    pool.clear()
+    assert open_files() == before
+
+
+def test_a_pool_too_small_for_any_keeps_one(video):
+    pool = DecoderPool(VideoDecoder, max_bytes=1)
+    with pool.lease(video), pool.lease(video):
+        pass
+    assert len(pool) == 1
+    pool.clear()
+
+
+# --- processes ------------------------------------------------------------------------------------------------------
+
+
+def read_in_children(tests, path, method):
+    """Reads in the parent, then in children that inherit (fork) or reopen; prints the numbers that children read."""
+    import multiprocessing
+    import sys
+
+    children = multiprocessing.get_context(method)
+    queue = children.Queue()
+    if method == "fork":
+        from nersemble.video import DecoderPool, VideoDecoder
+
+        decoder, threaded, pool = VideoDecoder(path), VideoDecoder(path, threads=4), DecoderPool(VideoDecoder)
+        for one in (decoder, threaded):
+            one.get_frame_at(20)
+        with pool.lease(path) as leased:
+            leased.get_frame_at(5)
+        inherited = (queue, tests, decoder, threaded, pool, path)
+        work = [children.Process(target=read_inherited, args=inherited) for _ in range(2)]
+    else:
+        work = [children.Process(target=read_afresh, args=(queue, tests, path)) for _ in range(2)]
+    for process in work:
+        process.start()
+    numbers = [queue.get(timeout=60) for _ in work]
+    for process in work:
+        process.join(60)
+        if process.exitcode != 0:
+            raise RuntimeError(f"a child ended with {process.exitcode}")
+    if method == "fork":
+        sys.path.insert(0, tests)
+        from _videos import number_in
+
+        numbers.append([number_in(decoder.get_frame_at(t)) for t in (21, 3, 47)])
+    sys.stdout.write(str(numbers))
+
+
+def read_inherited(queue, tests, decoder, threaded, pool, path):
+    import sys
+
+    sys.path.insert(0, tests)
+    from _videos import number_in
+
+    with pool.lease(path) as leased:
+        queue.put([number_in(one.get_frame_at(t)) for one in (decoder, threaded, leased) for t in (21, 3, 47)])
+
+
+def read_afresh(queue, tests, path):
+    import sys
+
+    sys.path.insert(0, tests)
+    from _videos import number_in
+
+    from nersemble.video import VideoDecoder
+
+    decoder = VideoDecoder(path)
+    queue.put([number_in(decoder.get_frame_at(t)) for t in (21, 3, 47)])
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+def test_processes_read_the_same_frames(video, tmp_path, method):
+    script = tmp_path / "processes.py"
+    parts = [inspect.getsource(f) for f in (read_in_children, read_inherited, read_afresh)]
+    script.write_text(
+        "\n\n".join(parts) + "\nif __name__ == '__main__':\n    import sys\n    read_in_children(*sys.argv[1:])\n"
+    )
+    done = subprocess.run(
+        [sys.executable, str(script), str(Path(__file__).parent), str(video), method],
+        capture_output=True,
+        text=True,
+        timeout=150,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    expected = [[21, 3, 47] * 3] * 2 + [[21, 3, 47]] if method == "fork" else [[21, 3, 47]] * 2
+    assert done.stdout.strip() == str(expected)
+
+
+def fork_while_a_thread_reads(tests, path):
+    """Forks again and again while a thread of the parent is inside the decoder, and reads in the child."""
+    import os
+    import signal
+    import sys
+    import threading
+
+    sys.path.insert(0, tests)
+    from _videos import number_in
+
+    from nersemble.video import VideoDecoder
+
+    decoder = VideoDecoder(path)
+    stop = threading.Event()
+
+    def read():
+        while not stop.is_set():
+            for timestep in range(len(decoder)):
+                decoder.get_frame_at(timestep)
+
+    thread = threading.Thread(target=read)
+    thread.start()
+    outcomes = {0}
+    for _ in range(15):
+        pid = os.fork()
+        if not pid:
+            signal.alarm(10)  # ends a child that hangs
+            os._exit(0 if number_in(decoder.get_frame_at(30)) == 30 else 1)
+        outcomes.add(os.waitpid(pid, 0)[1])
+        if outcomes != {0}:
+            break
+    stop.set()
+    thread.join()
+    sys.stdout.write(str(outcomes))
+
+
+def test_a_fork_while_another_thread_reads_does_not_hang_the_child(video, tmp_path):
+    assert run_script(tmp_path, fork_while_a_thread_reads, Path(__file__).parent, video) == "{0}"
+
+
+def share_a_file_object(tests, path):
+    """Children that inherit one open file read from it at once: its position is shared with the parent's."""
+    import os
+    import random
+    import sys
+
+    sys.path.insert(0, tests)
+    from _videos import number_in
+
+    from nersemble.video import VideoDecoder
+
+    with open(path, "rb") as file:
+        decoder = VideoDecoder(file)
+        children = []
+        for seed in range(6):
+            pid = os.fork()
+            if not pid:
+                status = 2  # an exception
+                try:
+                    chosen = random.Random(seed).choices(range(len(decoder)), k=500)
+                    status = int(any(number_in(decoder.get_frame_at(t)) != t for t in chosen))
+                finally:
+                    os._exit(status)
+            children.append(pid)
+        sys.stdout.write(str({os.waitpid(pid, 0)[1] for pid in children}))
+
+
+def test_forked_children_read_from_one_open_file(tmp_path):
+    options = {**_videos.x264("keyint=6:bframes=1"), "preset": "ultrafast"}
+    large = written(tmp_path, encode(options=options, size=(192, 128), noise=20))
+    assert large.stat().st_size > 150_000
+    assert run_script(tmp_path, share_a_file_object, Path(__file__).parent, large) == "{0}"
+
+
+def test_closing_in_a_thread_while_another_reads_ends_in_a_frame_or_an_error(video):
+    for _ in range(10):
+        decoder = VideoDecoder(video)
+        begun = threading.Event()
+        outcomes = []
+
+        def read(decoder=decoder, begun=begun, outcomes=outcomes):
+            for timestep in range(48):
+                try:
+                    outcomes.append(number_in(decoder.get_frame_at(timestep)) == timestep)
+                except FrameError:
+                    outcomes.append(None)
+                begun.set()
+
+        thread = threading.Thread(target=read)
+        thread.start()
+        begun.wait(10)
+        decoder.close()
+        thread.join(30)
+        assert False not in outcomes
+        assert len(outcomes) == 48
