@@ -94,8 +94,9 @@ class Nersemble(datasets.ArrowBasedBuilder):
                 capture = self._fetch(dl_manager.download_config, shards)
             prepares = not dl_manager.is_streaming
             headers = prepares and view != "background"
-            shards, missing = examine(capture, shards, headers=headers, calibration=prepares)
-            report_missing(missing, config.on_missing, nothing_left=not shards)
+            if prepares or capture.folder is not None:  # what a server lacks shows when a stream comes to it
+                shards, missing = examine(capture, shards, headers=headers, calibration=prepares)
+                report_missing(missing, config.on_missing, nothing_left=not shards)
             if headers and view in FRAME_VIEWS:
                 refuse_no_frames(shards, config.timesteps)
         return [datasets.SplitGenerator(name=datasets.Split.TRAIN, gen_kwargs={"shards": shards, "capture": capture})]

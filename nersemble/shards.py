@@ -16,7 +16,7 @@ from .timesteps import Timesteps
 NAMED = 10
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Shard:
     """What one table covers: one video or all those of a moment, all stills of a participant, or all participants.
 

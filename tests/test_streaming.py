@@ -15,7 +15,7 @@ from datasets.distributed import split_dataset_by_node
 
 from nersemble import MissingAssetWarning, opening
 from nersemble.demo import DemoOptions, DemoServer, FrameIdentity, read_identity, stamp
-from nersemble.layout import SERIALS, AssetPath
+from nersemble.layout import SEQUENCES, SERIALS, AssetPath
 
 OPTIONS = DemoOptions()
 
@@ -182,3 +182,14 @@ print(row["frame"].size, row["timestep"])
 def test_a_folder_streams_in_place(demo_folder):
     row = next(iter(stream(data_dir=str(demo_folder))))
     assert identity(row) == stated(row)
+
+
+def test_all_of_the_data_set_is_a_stream_after_one_request(tmp_path, monkeypatch):
+    rows = [f"{number},,x," + ",".join(["x"] * len(SEQUENCES)) for number in range(1, 426)]
+    (tmp_path / "root").mkdir()
+    table = "\n".join(["ID,wears_glasses,BACKGROUND," + ",".join(SEQUENCES), *rows])
+    (tmp_path / "root" / "metadata_sequences.csv").write_text(table)
+    with DemoServer(tmp_path / "root") as server:
+        monkeypatch.setenv("NERSEMBLE_DATA_URL", server.url)
+        assert num_shards(stream("all")) == 425 * 26 * 16
+        assert [request.path for request in server.requests] == ["metadata_sequences.csv"]
