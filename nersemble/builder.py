@@ -7,6 +7,7 @@ shard is reached.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -18,9 +19,11 @@ from datasets.utils import tqdm
 from .capture import CameraFacts, Capture, VideoFacts, forget_calibrations
 from .config import FRAME_VIEWS, NersembleConfig, root_name
 from .download import download
+from .errors import MissingAssetWarning
 from .filesystem import filesystem
 from .layout import SERIALS, AssetPath, canonical_sequence
 from .metadata import participant_columns, participant_table
+from .opening import close_videos
 from .rows import View, background_table, features_of, frame_table, timestep_table, video_table
 from .shards import Shard, examine, list_shards, refuse_no_frames, report_missing
 
@@ -84,7 +87,9 @@ class Nersemble(datasets.ArrowBasedBuilder):
     # --- what to read -------------------------------------------------------------------------------------------------
 
     def _split_generators(self, dl_manager: Any) -> list[datasets.SplitGenerator]:
+        # A new load must not answer from files that have changed since an earlier one.
         forget_calibrations()
+        close_videos()
         config, view = self.config, self.config.view
         capture = Capture(config.data_dir or config.filesystem.local_folder)
         backgrounds = config.filesystem.catalog(max_age=60.0).backgrounds if view == "background" else ()
@@ -115,20 +120,30 @@ class Nersemble(datasets.ArrowBasedBuilder):
     # --- rows ---------------------------------------------------------------------------------------------------------
 
     def _generate_tables(self, shards: list[Shard], capture: Capture) -> Iterator[tuple[int, pa.Table]]:
+        rows = 0
+        beyond = False  # a video has none of the timesteps
         for number, shard in enumerate(shards):
             table = self._table(shard, capture)
             if table is not None and len(table):
+                rows += len(table)
                 yield number, table
+            beyond |= table is not None and not len(table)
+        if beyond and not rows:
+            warnings.warn(
+                MissingAssetWarning(f"No video read has any of the timesteps {self.config.timesteps}."), stacklevel=2
+            )
 
     def _table(self, shard: Shard, capture: Capture) -> pa.Table | None:
         config, features = self.config, self.info.features
         if config.view == "participant":
             return participant_table(config.filesystem, config.selection.participants, features)
-        calibrated = [(asset, self._camera(capture, asset)) for asset in shard.assets]
-        known = [(asset, camera) for asset, camera in calibrated if camera is not None]
         if config.view == "background":
-            return background_table([(a, capture.path(a), camera) for a, camera in known], features) if known else None
-        views = self._views(shard, capture, known)
+            missing = capture.missing(shard.assets, ask=True)
+            report_missing(missing, config.on_missing)
+            stills = [asset for asset in shard.assets if asset not in missing]
+            rows = [(asset, capture.path(asset), camera) for asset, camera in self._calibrated(capture, stills)]
+            return background_table(rows, features) if rows else None
+        views = self._views(shard, capture)
         if not views:
             return None
         if config.view == "frame":
@@ -137,24 +152,27 @@ class Nersemble(datasets.ArrowBasedBuilder):
             return timestep_table(views, config.timesteps, config.frame, features)
         return video_table(views[0], features)
 
-    def _camera(self, capture: Capture, asset: AssetPath) -> CameraFacts | None:
-        facts = capture.camera_facts(asset.participant or 0, asset.camera or "")
-        gap = capture.missing_calibration(asset.participant or 0) if facts is None else None
-        report_missing([gap] if gap else [], self.config.on_missing)
-        return facts
+    def _calibrated(self, capture: Capture, assets: Sequence[AssetPath]) -> list[tuple[AssetPath, CameraFacts]]:
+        """The files with the calibration of their cameras, less those without."""
+        found = []
+        for asset in assets:
+            participant = asset.participant or 0
+            facts = capture.camera_facts(participant, asset.camera or "")
+            if facts is None:
+                gap = capture.missing_calibration(participant)
+                report_missing([gap] if gap else [], self.config.on_missing)
+                return []
+            found.append((asset, facts))
+        return found
 
-    def _views(self, shard: Shard, capture: Capture, known: list[tuple[AssetPath, CameraFacts]]) -> list[View]:
-        assets = [asset for asset, _ in known]
-        facts: Sequence[VideoFacts | None] = shard.facts or self._read_facts(capture, assets)
-        missing = [asset for asset, fact in zip(assets, facts, strict=True) if fact is None]
-        report_missing(missing, self.config.on_missing)
-        return [
-            View(asset, capture.path(asset), fact, camera)
-            for (asset, camera), fact in zip(known, facts, strict=True)
-            if fact is not None
-        ]
+    def _views(self, shard: Shard, capture: Capture) -> list[View]:
+        facts: Sequence[VideoFacts | None] = shard.facts or self._read_facts(capture, shard.assets)
+        known = {asset: fact for asset, fact in zip(shard.assets, facts, strict=True) if fact is not None}
+        report_missing([asset for asset in shard.assets if asset not in known], self.config.on_missing)
+        calibrated = self._calibrated(capture, list(known))
+        return [View(asset, capture.path(asset), known[asset], camera) for asset, camera in calibrated]
 
-    def _read_facts(self, capture: Capture, assets: list[AssetPath]) -> Sequence[VideoFacts | None]:
+    def _read_facts(self, capture: Capture, assets: Sequence[AssetPath]) -> Sequence[VideoFacts | None]:
         if len(assets) == 1:  # its frames are read next, from the decoder that is open now
             return [capture.video_facts(assets[0], keep_open=self.config.view == "frame")]
         return capture.facts_of(assets)

@@ -7,17 +7,23 @@ A ``Capture`` is a folder in the published layout (downloaded before, or by ``ne
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from . import loop
 from .camera import Calibration, parse_calibration, parse_color_calibration
 from .errors import AssetNotFoundError, CalibrationError
+from .filesystem import filesystem
 from .layout import AssetPath
 from .opening import lease_video, missing_matrix, open_video, read_bytes
+
+T = TypeVar("T")
 
 #: Headers read at once.
 WORKERS = 16
@@ -54,13 +60,27 @@ class Capture:
 
     folder: str | None = None
 
+    def _root(self) -> Any:
+        """What tells one server from another in caches of this process."""
+        return filesystem()._root() if self.folder is None else None
+
     def path(self, asset: AssetPath) -> str:
         """The path that rows store."""
         return asset.uri if self.folder is None else os.path.join(self.folder, str(asset))
 
-    def exists(self, asset: AssetPath) -> bool:
-        """Whether a file is there.  On disk only: on a server it shows when the file is read."""
-        return self.folder is None or os.path.isfile(self.path(asset))
+    def missing(self, assets: Sequence[AssetPath], *, ask: bool) -> list[AssetPath]:
+        """The files that are not there.
+
+        Args:
+            assets: Which files.
+            ask: Ask a server for each; else only a folder can tell, and on a server it shows when a file is read.
+        """
+        if self.folder is not None:
+            return [asset for asset in assets if not os.path.isfile(self.path(asset))]
+        if not ask:
+            return []
+        present = _on_threads(lambda asset: bool(filesystem().exists(str(asset))), assets)
+        return [asset for asset, there in zip(assets, present, strict=True) if not there]
 
     def video_facts(self, asset: AssetPath, *, keep_open: bool = False) -> VideoFacts | None:
         """The header of a video; None if it is not there.
@@ -78,12 +98,9 @@ class Capture:
         except AssetNotFoundError:
             return None
 
-    def facts_of(self, assets: list[AssetPath]) -> list[VideoFacts | None]:
+    def facts_of(self, assets: Sequence[AssetPath]) -> list[VideoFacts | None]:
         """``video_facts`` of many videos, some at a time."""
-        if len(assets) < 2:
-            return [self.video_facts(asset) for asset in assets]
-        with ThreadPoolExecutor(min(WORKERS, len(assets))) as executor:
-            return list(executor.map(self.video_facts, assets))
+        return _on_threads(self.video_facts, assets)
 
     def camera_facts(self, participant: int, serial: str) -> CameraFacts | None:
         """The calibration of one camera; None if a calibration file is not there.
@@ -91,7 +108,7 @@ class Capture:
         Raises:
             CalibrationError: If a calibration file is malformed or lacks the camera.
         """
-        calibration, matrices = _calibration(self, participant)
+        calibration, matrices = _calibration(self, self._root(), participant)
         if calibration is None or matrices is None:
             return None
         if serial not in calibration.world_to_camera:
@@ -106,15 +123,27 @@ class Capture:
 
     def missing_calibration(self, participant: int) -> AssetPath | None:
         """The calibration file of a participant that is not there, None if both are."""
-        calibration, matrices = _calibration(self, participant)
+        calibration, matrices = _calibration(self, self._root(), participant)
         if calibration is None:
             return AssetPath("camera_params", participant)
         return AssetPath("color_calibration", participant) if matrices is None else None
 
 
+def _on_threads(ask: Callable[[AssetPath], T], assets: Sequence[AssetPath]) -> list[T]:
+    if len(assets) < 2:
+        return [ask(asset) for asset in assets]
+    with ThreadPoolExecutor(min(WORKERS, len(assets))) as executor:
+        try:
+            return list(executor.map(ask, assets))
+        except BaseException:  # Ctrl-C above all: what is under way must not be waited for
+            executor.shutdown(wait=False, cancel_futures=True)
+            loop.cancel_all()
+            raise
+
+
 @lru_cache(maxsize=64)
 def _calibration(
-    capture: Capture, participant: int
+    capture: Capture, root: Any, participant: int
 ) -> tuple[Calibration | None, dict[str, NDArray[np.float64]] | None]:
     """Both calibration files of a participant; None for one that is not there, which is remembered too."""
     poses = capture.path(AssetPath("camera_params", participant))

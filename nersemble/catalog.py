@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from .errors import CatalogError
@@ -19,8 +19,6 @@ from .layout import (
     PROTOCOL,
     SEQUENCES,
     SEQUENCES_CSV,
-    SERIALS,
-    AssetPath,
     canonical_sequence,
     sequence_order,
 )
@@ -62,18 +60,11 @@ class Catalog:
         wanted = canonical_sequence(sequence)
         return next((name for name in self.sequences if canonical_sequence(name) == wanted), sequence)
 
-    def videos(self) -> Iterator[AssetPath]:
-        """Every listed video."""
-        for participant in self.participants:
-            for sequence in self.sequences_of[participant]:
-                for serial in SERIALS:
-                    yield AssetPath("video", participant, sequence, serial)
-
     def restricted_to(self, present: Iterable[tuple[int, frozenset[str]]]) -> Catalog:
         """The catalogue of a folder that holds only some participants and sequences."""
         held = dict(present)
         return Catalog(
-            {p: tuple(s for s in names if s in held[p]) for p, names in self.sequences_of.items() if p in held},
+            {p: _spelled_as_held(names, held[p]) for p, names in self.sequences_of.items() if p in held},
             frozenset(p for p in self.backgrounds if BACKGROUND in held.get(p, ())),
             {p: row for p, row in self.rows.items() if p in held},
             self.columns,
@@ -105,16 +96,21 @@ def parse_catalog(data: bytes) -> Catalog:
 
 def catalog_of_folder(present: dict[int, frozenset[str]]) -> Catalog:
     """The catalogue of a folder without metadata CSVs: what its directories say."""
-    names = set().union(*present.values()) | set(SEQUENCES)
-    columns = (ID_COLUMN, BACKGROUND, *sorted(filter(is_sequence, names), key=sequence_order))
-    rows = {p: {ID_COLUMN: str(p)} | {c: "x" if c in held else "" for c in columns[1:]} for p, held in present.items()}
-    sequences = [name for name in columns if is_sequence(name)]
-    return Catalog(
-        {p: tuple(s for s in sequences if s in held) for p, held in present.items()},
-        frozenset(p for p, held in present.items() if BACKGROUND in held),
-        rows,
-        columns,
-    )
+    held = set().union(*present.values())
+    names = {canonical_sequence(name) for name in held if is_sequence(name)} | set(SEQUENCES)
+    columns = (ID_COLUMN, BACKGROUND, *sorted(names, key=sequence_order))
+    sequences_of = {p: _spelled_as_held(columns[2:], names) for p, names in present.items()}
+    rows = {}
+    for participant, sequences in sequences_of.items():
+        marked = {canonical_sequence(name) for name in sequences} | (present[participant] & {BACKGROUND})
+        rows[participant] = {ID_COLUMN: str(participant)} | {c: "x" if c in marked else "" for c in columns[1:]}
+    return Catalog(sequences_of, frozenset(p for p, names in present.items() if BACKGROUND in names), rows, columns)
+
+
+def _spelled_as_held(sequences: Iterable[str], held: frozenset[str]) -> tuple[str, ...]:
+    """The sequences that a folder holds, as it spells them."""
+    spelled = {canonical_sequence(name): name for name in sorted(held)}
+    return tuple(spelled[canonical_sequence(name)] for name in sequences if canonical_sequence(name) in spelled)
 
 
 def parse_participants(data: bytes) -> tuple[tuple[str, ...], dict[int, dict[str, str]]]:

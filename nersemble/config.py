@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -14,10 +15,12 @@ from .access import find_access
 from .catalog import Catalog
 from .errors import SelectionError
 from .features import VideoFrame, check_resize
-from .filesystem import NersembleFileSystem, filesystem
-from .layout import canonical_sequence
+from .filesystem import CATALOG_LIFE, NersembleFileSystem, filesystem
+from .layout import AssetPath, canonical_sequence
+from .metadata import metadata_digest
 from .rows import VIEWS
-from .selection import EVERYTHING, Selection, parse_config_name, select
+from .selection import Selection, parse_config_name, select
+from .shards import list_shards
 from .timesteps import Timesteps, parse_timesteps
 
 #: Counts up when rows or decoded frames of an equal config would come out differently.
@@ -72,7 +75,8 @@ class NersembleConfig(datasets.BuilderConfig):
         self._read_name()
         self.timesteps: Timesteps = parse_timesteps(self.timesteps)
         self.scale, self.size = check_resize(self.scale, self.size)
-        self.color_correction = bool(self.color_correction)
+        if not isinstance(self.color_correction, bool):
+            raise SelectionError(f"color_correction is True or False, not {self.color_correction!r}.")
         self._selection: Selection | None = None
         if self.view not in FRAME_VIEWS:
             given = [name for name, used in self._frame_options().items() if used]
@@ -93,6 +97,13 @@ class NersembleConfig(datasets.BuilderConfig):
                     'participants=[240]. "all" is everything: 1.5 TB if downloaded, so best with streaming=True.'
                 )
             return
+        if not isinstance(self.name, str):
+            raise SelectionError(f"A config is named by a string, such as participant_240, not by {self.name!r}.")
+        if set(self.name) & set("*?[]<>:/\\|"):
+            raise SelectionError(
+                f"The config name {self.name!r} names a folder on disk, so it cannot hold patterns. Give them as an "
+                'option: sequences="EMO-*".'
+            )
         for option, written in parse_config_name(self.name).items():
             if getattr(self, option) is not None:
                 raise SelectionError(f"The config {self.name!r} and the option {option}= both name {option}. Give one.")
@@ -120,25 +131,47 @@ class NersembleConfig(datasets.BuilderConfig):
 
     def create_config_id(self, config_kwargs: dict[str, Any], custom_features: Any = None) -> str:
         """Name the cache folder: equal selections share one however written, different ones never do."""
-        selection = self.selection
-        pairs = [[p, list(map(canonical_sequence, names))] for p, names in selection.sequences_of]
+        selection, name = self.selection, self.selection.name
         asked: dict[str, Any] = {
             "rows": ROWS_VERSION,
             "root": root_name(self.data_dir),
-            "pairs": pairs,
-            "cameras": selection.cameras,
+            "contents": self._contents(),
             "view": self.view,
-            "fetch": self.fetch,
             "on_missing": self.on_missing,
         }
+        if self.view in ("background", "participant"):
+            name = selection.name_without_sequences
+            asked["participants"] = selection.participants
+        else:
+            asked["pairs"] = [[p, list(map(canonical_sequence, names))] for p, names in selection.sequences_of]
+        if self.view != "participant":
+            asked |= {"cameras": selection.cameras, "fetch": self.fetch}
         if self.view in FRAME_VIEWS:
             asked |= {"timesteps": str(self.timesteps), "scale": self.scale, "size": self.size}
             asked["color_correction"] = self.color_correction
         if custom_features is not None:
             asked["features"] = json.dumps(custom_features.to_dict(), sort_keys=True, default=str)
         digest = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:16]
-        name = selection.name if len(selection.name) <= LONGEST_NAME else selection.name[:LONGEST_NAME].rstrip("-_,+")
+        if len(name) > LONGEST_NAME:
+            name = name[:LONGEST_NAME].rstrip("-_,+")
         return f"{name}-{digest}"
+
+    def _contents(self) -> str:
+        """What tells a folder that was added to, or tables that were edited, from what they were before."""
+        if self.view == "participant":
+            return metadata_digest(self.filesystem)
+        folder = self.filesystem.local_folder
+        if folder is None:
+            return ""
+        backgrounds = self.filesystem.catalog(max_age=CATALOG_LIFE).backgrounds
+        assets = {asset for shard in list_shards(self.selection, self.view, backgrounds) for asset in shard.assets}
+        assets |= {AssetPath(kind, a.participant) for a in assets for kind in ("camera_params", "color_calibration")}
+        digest = hashlib.sha256()
+        for asset in sorted(map(str, assets)):
+            with contextlib.suppress(OSError):
+                status = os.stat(os.path.join(folder, asset))
+                digest.update(f"{asset} {status.st_size} {status.st_mtime_ns}\n".encode())
+        return digest.hexdigest()
 
 
 def root_name(data_dir: str | None) -> str:
@@ -150,13 +183,15 @@ def root_name(data_dir: str | None) -> str:
         access = find_access()
         if not access.is_folder and not access.is_loopback:
             return "v2"
-        data_dir = access.reveal()
+        data_dir = os.path.realpath(access.reveal()) if access.is_folder else access.reveal()
     return hashlib.sha256(data_dir.encode()).hexdigest()[:16]
 
 
 def _folder(data_dir: Any) -> str | None:
     if data_dir is None:
         return None
+    if not isinstance(data_dir, (str, os.PathLike)) or not os.fspath(data_dir):
+        raise SelectionError(f"data_dir is the path of a folder, not {data_dir!r}.")
     if "://" in str(data_dir):
         raise SelectionError(
             "data_dir is a folder on disk. The access URL is not passed here, where it would be stored: set it with "
@@ -165,4 +200,4 @@ def _folder(data_dir: Any) -> str | None:
     return os.path.realpath(os.path.expanduser(os.fspath(data_dir)))
 
 
-__all__ = ["EVERYTHING", "NersembleConfig", "root_name"]
+__all__ = ["NersembleConfig", "root_name"]

@@ -66,6 +66,8 @@ class VideoFrame:
         """Take a reference: a dict with ``path`` and ``timestep``, a tuple of the two, or an unchanged picture."""
         if isinstance(getattr(value, "filename", None), str):
             value = _parse_reference(value.filename) or value
+        elif isinstance(value, dict) and set(value) == {"path", "bytes"} and value["bytes"] is None:
+            value = _parse_reference(value["path"]) or value
         if isinstance(value, dict) and {"path", "timestep"} <= set(value):
             path, timestep = value["path"], value["timestep"]
         elif isinstance(value, (tuple, list)) and len(value) == 2:
@@ -109,8 +111,8 @@ class VideoFrame:
             return storage
         raise FrameError(
             "This column holds references to videos, not pictures, so it cannot be pushed or written to a file for "
-            'others: they could not read it. Turn it into pictures first: ds.map(lambda row: {"image": row["frame"]}, '
-            'remove_columns="frame", features=...) with a datasets.Image column.'
+            "others: they could not read it. Turn it into pictures of their own first: "
+            'ds.map(lambda row: {"image": row["frame"].copy()}, remove_columns="frame").'
         )
 
     def flatten(self) -> Any:

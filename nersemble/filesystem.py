@@ -176,7 +176,6 @@ class NersembleFileSystem(fsspec.asyn.AsyncFileSystem):
             return
         if target.is_dir():  # fsspec does not join the name of a file at the root
             target /= rpath.rpartition("/")[2]
-        target.parent.mkdir(parents=True, exist_ok=True)
         stat = await self._transport().copy(rpath, target)
         callback.set_size(stat.size)
         callback.relative_update(stat.size or 0)
@@ -186,7 +185,6 @@ class NersembleFileSystem(fsspec.asyn.AsyncFileSystem):
         return loop.run(self._copy_to(path, target))
 
     async def _copy_to(self, path: str, target: Path) -> Stat:
-        target.parent.mkdir(parents=True, exist_ok=True)
         return await self._transport().copy(self._strip_protocol(path), target)
 
     def _open(self, path: str, mode: str = "rb", **_: Any) -> Any:

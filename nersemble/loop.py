@@ -7,6 +7,7 @@ fork the child starts a loop of its own; older releases of fsspec leave it the p
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import os
 from collections.abc import Coroutine
 from typing import Any, TypeVar
@@ -15,21 +16,33 @@ import fsspec.asyn
 
 T = TypeVar("T")
 
+_running: set[concurrent.futures.Future[Any]] = set()
+
 
 def run(coroutine: Coroutine[Any, Any, T]) -> T:
     """Run a coroutine to its end and give its result, from a thread without a running loop of its own."""
     future = asyncio.run_coroutine_threadsafe(coroutine, fsspec.asyn.get_loop())
+    _running.add(future)
     try:
         return future.result()
     except BaseException:
         future.cancel()
         raise
+    finally:
+        _running.discard(future)
+
+
+def cancel_all() -> None:
+    """Cancel whatever other threads wait for in ``run``, so that they end too when one is interrupted."""
+    for future in list(_running):
+        future.cancel()
 
 
 def _after_fork_in_child() -> None:
     fsspec.asyn.iothread[0] = None
     fsspec.asyn.loop[0] = None
     fsspec.asyn.reset_lock()
+    _running.clear()
 
 
 if hasattr(os, "register_at_fork"):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Sequence
 
 import pyarrow as pa
@@ -19,6 +21,13 @@ def participant_columns(filesystem: NersembleFileSystem) -> tuple[str, ...]:
     people, _ = _people(filesystem)
     listed = (name for name in filesystem.catalog(LIFE).columns if name != ID_COLUMN and name not in people)
     return tuple(name for name in (*people, *listed) if name not in ("participant", "sequences"))
+
+
+def metadata_digest(filesystem: NersembleFileSystem) -> str:
+    """A digest of what both CSVs say."""
+    catalog = filesystem.catalog(LIFE)
+    said = [catalog.columns, sorted(catalog.rows.items()), sorted(_people(filesystem)[1].items())]
+    return hashlib.sha256(json.dumps(said).encode()).hexdigest()
 
 
 def participant_table(filesystem: NersembleFileSystem, participants: Sequence[int], features: object) -> pa.Table:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .camera import parse_color_calibration
-from .errors import AssetNotFoundError, CalibrationError
+from .errors import CalibrationError
 from .filesystem import filesystem
 from .layout import PROTOCOL, AssetPath, find_asset
 from .video import DecoderPool, VideoDecoder
@@ -62,8 +62,15 @@ def read_bytes(path: str) -> bytes:
 
 
 def _identity(path: str) -> Any:
-    """What tells the file behind ``path`` from one of the same name elsewhere."""
-    return filesystem()._root() if path.startswith(_SCHEME) else None
+    """What tells the file behind ``path`` from one of the same name elsewhere, or at another time."""
+    on_disk = local_path(path)
+    if on_disk is None:
+        return filesystem()._root() if path.startswith(_SCHEME) else None
+    try:
+        status = os.stat(on_disk)
+    except OSError:  # opening it says what is wrong
+        return None
+    return status.st_dev, status.st_ino, status.st_mtime_ns, status.st_size
 
 
 _pool: DecoderPool[tuple[Any, str]] = DecoderPool(lambda key: open_video(key[1]))
@@ -92,7 +99,7 @@ def color_matrix(video: str) -> NDArray[np.float64]:
         )
     root, asset = found
     path = f"{root}{AssetPath('color_calibration', asset.participant)}"
-    matrices = _color_matrices(path, _identity(path), _version(path))
+    matrices = _color_matrices(path, _identity(path))
     if asset.camera not in matrices:
         raise missing_matrix(asset.camera or "", path)
     return matrices[asset.camera]
@@ -106,17 +113,6 @@ def missing_matrix(camera: str, path: str) -> CalibrationError:
     )
 
 
-def _version(path: str) -> int:
-    on_disk = local_path(path)
-    if on_disk is None:
-        return 0
-    try:
-        return os.stat(on_disk).st_mtime_ns
-    except FileNotFoundError:
-        pass
-    raise AssetNotFoundError(f"There is no {path}: colour correction needs it.")
-
-
 @lru_cache(maxsize=512)
-def _color_matrices(path: str, identity: Any, version: int) -> dict[str, NDArray[np.float64]]:
+def _color_matrices(path: str, identity: Any) -> dict[str, NDArray[np.float64]]:
     return parse_color_calibration(read_bytes(path), path)

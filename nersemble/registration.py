@@ -13,6 +13,7 @@ import importlib.abc
 import importlib.machinery
 import importlib.util
 import sys
+import threading
 import warnings
 from collections.abc import Callable, Sequence
 from types import ModuleType
@@ -73,24 +74,32 @@ def _answering_for_nersemble(factory: Callable[..., Any]) -> Callable[..., Any]:
 
 
 class _AfterImport(importlib.abc.MetaPathFinder):
-    """Calls back once after a library has been imported, whoever imports it."""
+    """Calls back once a library has been imported, whoever imports it; looking it up alone changes nothing."""
 
     def __init__(self, waiting: dict[str, Callable[[], None]]) -> None:
         self._waiting = waiting
+        self._searching = threading.local()
 
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> importlib.machinery.ModuleSpec | None:
-        callback = self._waiting.pop(name, None)
-        if callback is None:
+        if name not in self._waiting or getattr(self._searching, "now", False):
             return None
+        self._searching.now = True
+        try:
+            spec = importlib.util.find_spec(name)
+        finally:
+            self._searching.now = False
+        if spec is not None and spec.loader is not None:
+            spec.loader = _Loader(spec.loader, functools.partial(self._imported, name))
+        return spec
+
+    def _imported(self, name: str) -> None:
+        callback = self._waiting.pop(name, None)
         if not self._waiting and self in sys.meta_path:
             sys.meta_path.remove(self)
-        spec = importlib.util.find_spec(name)
-        if spec is None or spec.loader is None:
-            return None
-        spec.loader = _Loader(spec.loader, callback)
-        return spec
+        if callback is not None:
+            callback()
 
 
 class _Loader(importlib.abc.Loader):

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from .camera import resize_intrinsics, scaled_size
 from .capture import CameraFacts, VideoFacts
 from .features import VideoFrame
-from .layout import AssetPath
+from .layout import AssetPath, canonical_sequence
 from .timesteps import Timesteps
 
 VIEWS = ("frame", "timestep", "video", "background", "participant")
@@ -33,6 +33,11 @@ class View:
     path: str
     video: VideoFacts
     camera: CameraFacts
+
+    @property
+    def sequence(self) -> str:
+        """The sequence in its current spelling; the path has the server's."""
+        return canonical_sequence(self.asset.sequence or "")
 
 
 def _list(feature: Any, length: int = -1) -> Any:
@@ -78,7 +83,7 @@ def frame_table(view: View, timesteps: Timesteps, frame: VideoFrame, features: F
     count = len(wanted)
     columns = {
         "participant": _repeat(view.asset.participant, pa.int32(), count),
-        "sequence": _repeat(view.asset.sequence, pa.string(), count),
+        "sequence": _repeat(view.sequence, pa.string(), count),
         "camera": _repeat(view.asset.camera, pa.string(), count),
         "timestep": pa.array(wanted),
         "frame": _references(_repeat(view.path, pa.string(), count), pa.array(wanted)),
@@ -108,7 +113,7 @@ def timestep_table(views: Sequence[View], timesteps: Timesteps, frame: VideoFram
 
     columns = {
         "participant": _repeat(views[0].asset.participant, pa.int32(), count),
-        "sequence": _repeat(views[0].asset.sequence, pa.string(), count),
+        "sequence": _repeat(views[0].sequence, pa.string(), count),
         "timestep": pa.array(wanted),
         "cameras": lists(taken([view.asset.camera for view in views], pa.string())),
         "frames": lists(_references(taken([view.path for view in views], pa.string()), pa.array(wanted[moment]))),
@@ -125,7 +130,7 @@ def video_table(view: View, features: Features) -> pa.Table:
     """The row of the view ``video``."""
     row = {
         "participant": view.asset.participant,
-        "sequence": view.asset.sequence,
+        "sequence": view.sequence,
         "camera": view.asset.camera,
         "video": {"bytes": None, "path": view.path},
         "num_frames": view.video.num_frames,

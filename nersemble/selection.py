@@ -1,8 +1,8 @@
-"""What a user asks for: participants, sequences, cameras and timesteps, however they are written.
+"""What a user asks for: participants, sequences and cameras, however they are written.
 
 ``parse_config_name`` reads a config name such as ``participant_50-60__camera_222200037``; ``select`` resolves the
-written forms against a catalogue into a ``Selection``, in which equal selections are equal; ``Timesteps`` does the same
-for frames.  Unknown names raise a ``SelectionError`` that names the nearest ones.
+written forms against a catalogue into a ``Selection``, in which equal selections are equal.  Unknown names raise a
+``SelectionError`` that names the nearest ones.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 
 from .catalog import Catalog
 from .errors import SelectionError
-from .layout import SERIALS, canonical_sequence
+from .layout import SERIALS, canonical_sequence, sequence_order
 
 KINDS = ("participant", "sequence", "camera")
 EVERYTHING = "all"
@@ -30,19 +30,18 @@ class Selection:
     """A resolved selection.
 
     Attributes:
-        sequences_of: For each participant, ascending, its selected sequences as the server spells them.
+        participants: Selected ids, ascending, with and without a selected sequence.
+        sequences_of: For each participant that has one, ascending, its selected sequences as the server spells them.
         cameras: Selected serials in rig order.
-        name: The shortest config name that says it, up to ``LONGEST_NAME`` characters.
+        name: A config name that says it.
+        name_without_sequences: The same for views to which sequences do not matter.
     """
 
+    participants: tuple[int, ...]
     sequences_of: tuple[tuple[int, tuple[str, ...]], ...]
     cameras: tuple[str, ...]
     name: str
-
-    @property
-    def participants(self) -> tuple[int, ...]:
-        """Ids in ascending order."""
-        return tuple(participant for participant, _ in self.sequences_of)
+    name_without_sequences: str
 
 
 def parse_config_name(name: str) -> dict[str, str]:
@@ -92,26 +91,37 @@ def select(catalog: Catalog, participants: Any = None, sequences: Any = None, ca
     ids = _participants(catalog, participants)
     names = _sequences(catalog, sequences)
     serials = _cameras(cameras)
-    every_id, every_name = ids == catalog.participants, names == catalog.sequences
-    chosen = tuple((p, tuple(s for s in catalog.sequences_of[p] if s in names)) for p in ids)
-    if not any(held for _, held in chosen) and not every_name:
+    wanted = {canonical_sequence(name) for name in names}
+    chosen = [(p, tuple(s for s in catalog.sequences_of[p] if canonical_sequence(s) in wanted)) for p in ids]
+    pairs = tuple((p, held) for p, held in chosen if held)
+    if not pairs and names != catalog.sequences:
         has = sorted({s for p in ids for s in catalog.sequences_of[p]})
         raise SelectionError(
             f"None of the selected participants has any of the sequences {_short(names)}. They have {_short(has)}."
         )
+    return Selection(
+        ids, pairs, serials, _name(catalog, pairs, serials), _name(catalog, [(p, ()) for p in ids], serials)
+    )
+
+
+def _name(catalog: Catalog, pairs: Sequence[tuple[int, tuple[str, ...]]], serials: tuple[str, ...]) -> str:
+    """A config name for resolved pairs, so that equal selections have equal names however they were written."""
+    ids = [p for p, _ in pairs]
+    held = sorted({s for _, names in pairs for s in names}, key=sequence_order)
+    every_sequence = all(not names or names == catalog.sequences_of[p] for p, names in pairs)
     parts = [
-        "" if every_id else "participant_" + _ranges(ids),
-        "" if every_name else "sequence_" + ",".join(map(canonical_sequence, names)),
+        "" if tuple(ids) == catalog.participants else "participant_" + _ranges(ids),
+        "" if every_sequence else "sequence_" + ",".join(dict.fromkeys(map(canonical_sequence, held))),
         "" if serials == SERIALS else "camera_" + ",".join(serials),
     ]
-    return Selection(chosen, serials, "__".join(filter(None, parts)) or EVERYTHING)
+    return "__".join(filter(None, parts)) or EVERYTHING
 
 
 def _words(written: Any, what: str) -> list[str]:
     """Flatten a written form into words: strings are split at commas, numbers become strings."""
     if isinstance(written, str):
         words = [word.strip() for word in written.split(",")]
-    elif isinstance(written, bool) or written is None:
+    elif isinstance(written, (bool, bytes, bytearray)) or written is None:
         raise SelectionError(f"{what} cannot be {written!r}.")
     elif isinstance(written, Iterable):
         words = [word for item in written for word in _words(item, what)]

@@ -63,8 +63,8 @@ def examine(
     Args:
         capture: Where they lie.
         shards: What is listed.
-        headers: Read the header of every video; else look whether the file exists, which only a folder can tell.
-        calibration: Read the calibration of every camera.
+        headers: Read the header of every video.
+        calibration: Read the calibration of every camera that has a file, and ask a server for every file.
 
     Returns:
         The shards of what is there, with facts if headers were read, and the files that are not there.
@@ -73,24 +73,24 @@ def examine(
         FrameError, CalibrationError: If a file is there and cannot be used.
     """
     assets = [asset for shard in shards for asset in shard.assets]
-    missing = [asset for asset in assets if not capture.exists(asset)]
+    missing = capture.missing(assets, ask=calibration and not headers)
     gone = set(missing)
-    if calibration:
-        uncalibrated = {}
-        for participant, serial in sorted({(a.participant or 0, a.camera or "") for a in assets}):
-            if capture.camera_facts(participant, serial) is None:
-                uncalibrated[participant] = capture.missing_calibration(participant)
-        missing += [asset for asset in uncalibrated.values() if asset is not None]
-        gone |= {asset for asset in assets if asset.participant in uncalibrated}
     facts: dict[AssetPath, VideoFacts] = {}
     if headers:
         readable = [asset for asset in assets if asset not in gone]
         for asset, fact in zip(readable, capture.facts_of(readable), strict=True):
             if fact is None:
                 missing.append(asset)
+                gone.add(asset)
             else:
                 facts[asset] = fact
-        gone = {asset for asset in assets if asset not in facts}
+    if calibration:
+        uncalibrated = {}
+        for participant, serial in sorted({(a.participant or 0, a.camera or "") for a in assets if a not in gone}):
+            if capture.camera_facts(participant, serial) is None:
+                uncalibrated[participant] = capture.missing_calibration(participant)
+        missing += [asset for asset in uncalibrated.values() if asset is not None]
+        gone |= {asset for asset in assets if asset.participant in uncalibrated}
     left = [tuple(asset for asset in shard.assets if asset not in gone) for shard in shards]
     found = [Shard(held, tuple(facts[asset] for asset in held) if headers else None) for held in left if held]
     return found, missing

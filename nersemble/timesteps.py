@@ -98,4 +98,6 @@ def _listed(numbers: Iterable[Any]) -> Timesteps:
 def _number(number: Any) -> int:
     if isinstance(number, bool) or not hasattr(number, "__index__") or number.__index__() < 0:
         raise SelectionError(f"timesteps cannot hold {number!r}: frames are counted from 0, from the start. {_FORM}")
+    if number.__index__() >= 2**31:
+        raise SelectionError(f"timesteps cannot hold {number!r}: no video has so many frames. {_FORM}")
     return int(number.__index__())

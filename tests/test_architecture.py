@@ -19,7 +19,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 ORDER = """
     errors layout timesteps camera color video
     envfile access loop transport remote catalog folder listing selection filesystem
-    opening features capture rows metadata config download shards builder registration loading
+    opening features capture rows metadata shards config download builder registration loading
     prepare hub engines export training demo autoload cli __main__
 """.split()
 

@@ -116,3 +116,9 @@ def test_the_feature_survives_a_round_trip_through_its_description():
         features = datasets.Features({"frame": frame, "frames": [frame]})
         assert datasets.Features.from_dict(features.to_dict()) == features
         assert datasets.Features.from_arrow_schema(features.arrow_schema) == features
+
+
+@pytest.mark.parametrize("probe", ["importlib.util.find_spec('datasets')", "importlib.util.find_spec('fsspec')"])
+def test_looking_a_library_up_is_not_importing_it(access, tmp_path, probe):
+    code = f"import nersemble, importlib.util\n{probe}; {probe}\nfrom datasets import load_dataset\n"
+    assert run(f"{code}print(next(iter({LOAD}))['camera'])", cwd=tmp_path).stdout.strip() == "222200037"

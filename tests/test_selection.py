@@ -175,8 +175,7 @@ def test_equal_selections_share_a_cache_folder_and_different_ones_do_not(config_
         config_id("participant_240", timesteps="0:"),
         config_id("participant_240", scale=1.0),
     ]
-    # A selection that names just what the participant has is the same rows under another name.
-    assert len({one.rsplit("-", 1)[1] for one in same}) == 1
+    assert len(set(same)) == 1
     others = [
         config_id("participant_50"),
         config_id("participant_240", cameras=SERIALS[:15]),
@@ -252,7 +251,7 @@ def test_equal_timesteps_are_equal():
     assert parse_timesteps("0:") == Timesteps()
 
 
-@pytest.mark.parametrize("written", ["-3:", [-1], "5:2", "a", [], "", 1.5, True, "0:9:0", {"a": 1}, [1.5]])
+@pytest.mark.parametrize("written", ["-3:", [-1], [2**40], "5:2", "a", [], "", 1.5, True, "0:9:0", {"a": 1}, [1.5]])
 def test_other_timesteps_get_a_sentence(written):
     with pytest.raises(SelectionError, match=r"timesteps"):
         parse_timesteps(written)

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import os
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import BinaryIO, Protocol
 
+from ..errors import NersembleError, TransportError
 from ..layout import PROTOCOL
 
 
@@ -50,6 +57,40 @@ class Transport(Protocol):
 
     async def close(self) -> None:
         """Close idle connections."""
+
+
+@contextmanager
+def whole_file(target: Path, path: str) -> Iterator[BinaryIO]:
+    """A file to write ``path`` into, which appears under ``target`` when all went well, and not at all otherwise.
+
+    Raises:
+        TransportError: If the disk does not take it.
+    """
+    temporary = target.with_name(f"{target.name}.{os.getpid()}-{random.getrandbits(32):08x}.part")
+    problem = ""
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with open(temporary, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, target)
+    except OSError as error:
+        if isinstance(error, NersembleError):
+            raise
+        problem = disk_problem(error)
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+    if problem:
+        raise TransportError(f"{uri(path)} could not be written to {target.parent}: {problem}.")
+
+
+def disk_problem(error: OSError) -> str:
+    """What a disk answered, and what to do."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return "the disk is full. Make room and run it again; finished files are kept"
+    return (error.strerror or type(error).__name__).lower()
 
 
 def uri(path: str) -> str:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import random
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from ..errors import AssetNotFoundError, TransportError
-from .base import Part, Stat, uri
+from .base import Part, Stat, uri, whole_file
 
 
 class FolderTransport:
@@ -41,11 +41,10 @@ class FolderTransport:
         return await self._on_disk(path, lambda: Stat(self.locate(path).stat().st_size, None))
 
     async def copy(self, path: str, target: Path) -> Stat:
-        part = await self.read(path)
-        temporary = target.with_name(f"{target.name}.{os.getpid()}-{random.getrandbits(32):08x}.part")
-        temporary.write_bytes(part.data)
-        os.replace(temporary, target)
-        return Stat(part.size, None)
+        stat = await self.stat(path)
+        with whole_file(target, path) as file, open(self.locate(path), "rb") as source:
+            shutil.copyfileobj(source, file)
+        return stat
 
     async def close(self) -> None:
         """Nothing is held open."""

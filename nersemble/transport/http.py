@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import os
 import random
 import re
 from collections.abc import Callable
@@ -20,7 +19,7 @@ from urllib.parse import quote, urljoin, urlsplit
 
 from ..access import AccessURL
 from ..errors import AccessError, AssetNotFoundError, NersembleError, TransportError
-from .base import Part, Stat, uri
+from .base import Part, Stat, disk_problem, uri, whole_file
 
 #: Takes the next piece of a body; ``None`` says that the body begins anew.
 Sink = Callable[[bytes | None], None]
@@ -43,6 +42,8 @@ class _Answer:
     headers: dict[str, str] = field(default_factory=dict)
     body: bytes = b""
     failure: str = ""
+    cancelled: bool = False
+    final: bool = False
 
 
 class HttpTransport:
@@ -89,25 +90,18 @@ class HttpTransport:
         return Stat(int(length) if length.isdigit() else None, answer.headers.get("etag"))
 
     async def copy(self, path: str, target: Path) -> Stat:
-        temporary = target.with_name(f"{target.name}.{os.getpid()}-{random.getrandbits(32):08x}.part")
-        try:
-            with open(temporary, "wb") as file:
+        with whole_file(target, path) as file:
 
-                def sink(piece: bytes | None) -> None:
-                    if piece is None:
-                        file.seek(0)
-                        file.truncate()
-                    else:
-                        file.write(piece)
+            def sink(piece: bytes | None) -> None:
+                if piece is None:
+                    file.seek(0)
+                    file.truncate()
+                else:
+                    file.write(piece)
 
-                answer = await self._request("GET", path, {}, sink)
-                _raise_unless_found(answer, path)
-                file.flush()
-                os.fsync(file.fileno())
-            size = temporary.stat().st_size
-            os.replace(temporary, target)
-        finally:
-            temporary.unlink(missing_ok=True)
+            answer = await self._request("GET", path, {}, sink)
+            _raise_unless_found(answer, path)
+            size = file.tell()
         return Stat(size, answer.headers.get("etag"))
 
     async def close(self) -> None:
@@ -124,14 +118,18 @@ class HttpTransport:
                 await asyncio.sleep(_pause(attempt, answer.headers.get("retry-after", "")))
             async with self._gate:
                 answer = await self._attempt(method, path, headers, sink)
-            if not answer.failure and answer.status not in RETRIED:
+            if answer.cancelled:
+                raise asyncio.CancelledError
+            if answer.final or (not answer.failure and answer.status not in RETRIED):
                 break
+        if answer.final:
+            raise TransportError(f"{uri(path)} could not be written: {answer.failure}.")
         if answer.failure:
             raise TransportError(f"{uri(path)} could not be fetched: {answer.failure}. {_NEXT_STEP}")
         return answer
 
     async def _attempt(self, method: str, path: str, headers: dict[str, str], sink: Sink | None) -> _Answer:
-        """One request with its redirects.  Never raises but for cancellation; holds the URL."""
+        """One request with its redirects.  Never raises, and holds the URL."""
         try:
             import aiohttp
             from yarl import URL
@@ -151,8 +149,12 @@ class HttpTransport:
                     return _Answer(failure="the server redirects to another one, which is not followed")
                 url = target
             return _Answer(failure="the server redirects in circles")
-        except asyncio.CancelledError:
-            raise
+        except asyncio.CancelledError:  # its traceback would show the URL among the locals of this frame
+            return _Answer(cancelled=True)
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                return _Answer(failure=disk_problem(error), final=True)
+            return _Answer(failure=_describe(error))
         except Exception as error:  # noqa: BLE001 - whatever it is, its text may quote the URL
             return _Answer(failure=_describe(error))
 
@@ -199,8 +201,6 @@ def _describe(error: Exception) -> str:
         "SocketTimeoutError": "the server did not answer in time",
         "TimeoutError": "the server did not answer in time",
     }
-    if isinstance(error, OSError) and getattr(error, "errno", None) == errno.ENOSPC:
-        return "the disk is full"
     return kinds.get(type(error).__name__, f"the connection failed ({type(error).__name__})")
 
 

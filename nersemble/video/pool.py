@@ -1,7 +1,7 @@
 """A pool of open decoders, so that reading frames here and there does not open files again and again.
 
 A decoder is leased to one reader at a time and is never shared by threads.  A forked child starts with an empty pool.
-What lies idle is bounded in bytes; the least recently used is closed first.
+What lies idle is bounded in bytes and number; the least recently used is closed first.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from .decoder import _BEFORE_FORK, VideoDecoder
 #: Pictures a decoder holds about itself (reference and reorder buffers), by which its memory is estimated.
 PICTURES_HELD = 6
 BYTES_A_PIXEL = 1.5
+#: Idle decoders kept at most: each holds a file handle.
+MOST_IDLE = 64
 
 Key = TypeVar("Key", bound=Hashable)
 
@@ -63,7 +65,9 @@ class DecoderPool(Generic[Key]):
         closing = []
         with self._lock:
             self._idle[id(decoder)] = (key, decoder)
-            while len(self._idle) > 1 and sum(map(_estimate, self._idle.values())) > self.max_bytes:
+            while len(self._idle) > MOST_IDLE or (
+                len(self._idle) > 1 and sum(map(_estimate, self._idle.values())) > self.max_bytes
+            ):
                 closing.append(self._idle.popitem(last=False)[1][1])
         for old in closing:
             old.close()

@@ -2,7 +2,7 @@
 
 A ``ByteSource`` answers ``read_at(start, stop)`` and ``size()``.  ``LocalSource`` reads a file by position, so that
 threads and forked workers share no file offset; ``FileSource`` adapts any seekable binary file object.  A remote file
-object may implement the protocol itself (``nersemble.filesystem`` does) and is then used as it is.  ``WindowReader``
+object may implement the protocol itself (``nersemble.remote`` does) and is then used as it is.  ``WindowReader``
 keeps the last stretches read, so that a remote header and the frames after it cost few requests.
 """
 
