@@ -11,6 +11,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import traceback
 from pathlib import Path
@@ -202,54 +203,52 @@ raise SystemExit(3)
     assert "Unclosed" not in done.stderr
 
 
-class Sleepy(DemoHandler):
-    """Keeps everybody waiting for a video."""
+@pytest.fixture
+def sleepy(demo_folder, monkeypatch):
+    """A server that keeps everybody waiting for a video, until the test ends."""
+    release = threading.Event()
 
-    def respond(self, path):
-        if path.endswith(".mp4"):
-            time.sleep(20)
-        super().respond(path)
+    class Sleepy(DemoHandler):
+        def respond(self, path):
+            if path.endswith(".mp4"):
+                release.wait(60)
+            super().respond(path)
 
-
-def test_a_cancelled_request_shows_nothing(demo_folder, monkeypatch):
     with DemoServer(demo_folder, handler=Sleepy) as server:
         monkeypatch.setenv("NERSEMBLE_DATA_URL", server.url)
-
-        async def give_up():
-            fs = fsspec.filesystem("nersemble", asynchronous=True, skip_instance_cache=True)
-            path = "240/sequences/EXP-1-head/images/cam_222200037.mp4"
-            try:
-                await asyncio.wait_for(fs._cat_file(path), 0.3)
-            finally:
-                await fs._transport().close()
-
-        with pytest.raises(asyncio.TimeoutError) as caught:
-            asyncio.run(give_up())
-        assert holds(server, whole_traceback(caught.value)) == []
+        yield server
+        release.set()
 
 
-@pytest.mark.parametrize("options", ["", 'fetch="on_read", ', "streaming=True, "])
-def test_ctrl_c_ends_a_load_at_once_and_shows_nothing(demo_folder, monkeypatch, cache, options):
+def test_a_cancelled_request_shows_nothing(sleepy):
+    async def give_up():
+        fs = fsspec.filesystem("nersemble", asynchronous=True, skip_instance_cache=True)
+        try:
+            await asyncio.wait_for(fs._cat_file("240/sequences/EXP-1-head/images/cam_222200037.mp4"), 0.3)
+        finally:
+            await fs._transport().close()
+
+    with pytest.raises(asyncio.TimeoutError) as caught:
+        asyncio.run(give_up())
+    assert holds(sleepy, whole_traceback(caught.value)) == []
+
+
+@pytest.mark.parametrize("options", ["", 'fetch="on_read", ', "streaming=True, ", 'streaming=True, view="timestep", '])
+def test_ctrl_c_ends_a_load_at_once_and_shows_nothing(sleepy, cache, options):
     code = f"""
 import nersemble, datasets
-print("ready", flush=True)
 rows = datasets.load_dataset("nersemble", "participant_240", {options}split="train", cache_dir={cache!r})
 next(iter(rows))
 """
-    with DemoServer(demo_folder, handler=Sleepy) as server:
-        environment = {**os.environ, "NERSEMBLE_DATA_URL": server.url}
-        process = subprocess.Popen(
-            [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
-        )
-        assert process.stdout.readline() == "ready\n"
-        deadline = time.monotonic() + 60
-        while not any(request.path.endswith(".json") for request in server.requests_so_far()):
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
-        time.sleep(1)
-        process.send_signal(signal.SIGINT)
-        stopped = time.monotonic()
-        out, err = process.communicate(timeout=30)
-        assert time.monotonic() - stopped < 5
-        assert "KeyboardInterrupt" in err
-        assert holds(server, out, err) == []
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while not any(request.path == "metadata_sequences.csv" for request in sleepy.requests_so_far()):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    time.sleep(4)  # by now it waits for a video
+    process.send_signal(signal.SIGINT)
+    stopped = time.monotonic()
+    out, err = process.communicate(timeout=30)
+    assert time.monotonic() - stopped < 5
+    assert "KeyboardInterrupt" in err
+    assert holds(sleepy, out, err) == []
