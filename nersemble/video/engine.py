@@ -181,6 +181,6 @@ class PictureDecoder:
             self._fed += 1
         try:
             return list(self._context.decode(packet))
-        except av.error.FFmpegError:
+        except (av.error.FFmpegError, ValueError):  # PyAV 19 has a ValueError of its own for damaged headers
             self._damaged.add(self._fed - 1)
             return []
