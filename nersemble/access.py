@@ -7,6 +7,7 @@ what they hold and raise.  ``AccessURL`` carries it from there on, masked wherev
 
 from __future__ import annotations
 
+import hashlib
 import ipaddress
 import os
 import re
@@ -87,6 +88,10 @@ class AccessURL:
         """The base URL without a slash at its end, or the absolute path of the folder.  Never print or store it."""
         return self._value
 
+    def tag(self, salt: str) -> str:
+        """A few characters that differ from those of another URL, too few to tell anything about this one."""
+        return hashlib.blake2s(self._value.encode(), key=salt.encode()[:32], digest_size=4).hexdigest()
+
     def __repr__(self) -> str:
         return f"AccessURL({self})"
 
@@ -127,6 +132,26 @@ def find_access(environ: Mapping[str, str] | None = None, env_file: str | os.Pat
     if access is None:
         raise AccessError(problem)
     return access
+
+
+def root_name(data_dir: str | None = None) -> str:
+    """What tells the files of one root from those of another in caches, without holding a URL.
+
+    The published server has one name, whatever its URL: the URL changes, and its files are kept.
+
+    Args:
+        data_dir: Absolute path of a folder that is read instead of what the access URL names.
+    """
+    if data_dir is None:
+        access = find_access()
+        if not access.is_folder and not access.is_loopback:
+            return "v2"
+        return _digest(os.path.realpath(access.reveal()) if access.is_folder else access.reveal())
+    return _digest(data_dir)
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def env_file_path() -> Path:

@@ -11,7 +11,7 @@ from typing import Any
 
 import datasets
 
-from .access import find_access
+from .access import root_name
 from .catalog import Catalog
 from .errors import SelectionError
 from .features import VideoFrame, check_resize
@@ -174,19 +174,6 @@ class NersembleConfig(datasets.BuilderConfig):
         return digest.hexdigest()
 
 
-def root_name(data_dir: str | None) -> str:
-    """What tells the files of one root from those of another in caches, without holding a URL.
-
-    The published server has one name, whatever its URL: the URL changes, and its files are kept.
-    """
-    if data_dir is None:
-        access = find_access()
-        if not access.is_folder and not access.is_loopback:
-            return "v2"
-        data_dir = os.path.realpath(access.reveal()) if access.is_folder else access.reveal()
-    return hashlib.sha256(data_dir.encode()).hexdigest()[:16]
-
-
 def _folder(data_dir: Any) -> str | None:
     if data_dir is None:
         return None
@@ -200,4 +187,4 @@ def _folder(data_dir: Any) -> str | None:
     return os.path.realpath(os.path.expanduser(os.fspath(data_dir)))
 
 
-__all__ = ["NersembleConfig", "root_name"]
+__all__ = ["NersembleConfig"]

@@ -4,12 +4,14 @@ NersembleError
  ├── AccessError (PermissionError)         no access URL, an unusable one, or the server refused it
  ├── AssetNotFoundError (FileNotFoundError) the server or the folder does not have this file
  ├── TransportError (ConnectionError)      the server could not be reached or broke off
+ ├── StorageError (OSError)                the disk does not take what is downloaded, above all because it is full
  ├── CatalogError (ValueError)             the metadata CSVs are not what they should be
  ├── CalibrationError (ValueError)         a calibration file, camera or matrix is missing or malformed
  ├── SelectionError (ValueError)           a participant, sequence, camera or option that does not exist
  └── FrameError (ValueError)               a video or a frame that cannot be decoded exactly
 
 MissingAssetWarning (UserWarning)          listed files that are not there, named once
+StaleCatalogWarning (UserWarning)          the catalogue of an earlier day is used, because the server does not answer
 
 Each error is also the builtin a caller would already catch.  Messages name published paths such as
 ``nersemble://030/calibration/camera_params.json``, never the secret URL behind them.  All of them can be pickled, so
@@ -27,6 +29,8 @@ __all__ = [
     "MissingAssetWarning",
     "NersembleError",
     "SelectionError",
+    "StaleCatalogWarning",
+    "StorageError",
     "TransportError",
 ]
 
@@ -47,6 +51,21 @@ class TransportError(NersembleError, ConnectionError):
     """The server could not be reached, broke off, or answered with something unusable."""
 
 
+class StorageError(NersembleError, OSError):
+    """The disk does not take what is downloaded.
+
+    Attributes:
+        errno: Why, such as ``errno.ENOSPC``; None if the disk was not asked yet.
+    """
+
+    def __init__(self, message: str, code: int | None = None) -> None:
+        super().__init__(message)
+        self.errno = code
+
+    def __reduce__(self) -> tuple[type[StorageError], tuple[str, int | None]]:
+        return type(self), (str(self), self.errno)
+
+
 class CatalogError(NersembleError, ValueError):
     """A metadata CSV without its columns, or one that is not a CSV."""
 
@@ -65,3 +84,7 @@ class FrameError(NersembleError, ValueError):
 
 class MissingAssetWarning(UserWarning):
     """Files that the metadata lists and the server or folder does not have."""
+
+
+class StaleCatalogWarning(UserWarning):
+    """The catalogue of an earlier day is used, because the server does not answer."""

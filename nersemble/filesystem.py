@@ -7,7 +7,6 @@ missing when it is opened.
 
 from __future__ import annotations
 
-import atexit
 import errno
 import os
 import time
@@ -20,16 +19,18 @@ from fsspec.callbacks import DEFAULT_CALLBACK
 from . import loop
 from .access import AccessURL, find_access
 from .catalog import Catalog, parse_catalog
+from .catalog_cache import published_catalog
 from .folder import read_folder_catalog
 from .layout import PARTICIPANTS_CSV, PROTOCOL, SEQUENCES_CSV
 from .listing import list_directory
 from .remote import NersembleFile
-from .transport import FolderTransport, HttpTransport, Stat, open_transport
+from .transport import FolderFiles, Transport, open_files, shared_files, wait_for
+from .transport.threads import to_thread
 
-#: How long a listing may rest on a catalogue fetched before, in seconds.
+#: How long a listing may rest on a catalogue looked up before, in seconds.
 CATALOG_LIFE = 60.0
 
-_transports: dict[tuple[int, int, AccessURL | str], HttpTransport | FolderTransport] = {}
+_transports: dict[tuple[int, int, AccessURL | str], Transport] = {}
 _catalogs: dict[tuple[int, AccessURL | str], tuple[float, Catalog]] = {}
 
 
@@ -101,35 +102,44 @@ class NersembleFileSystem(fsspec.asyn.AsyncFileSystem):
             return root
         return root.reveal() if root.is_folder else None
 
-    def _transport(self) -> HttpTransport | FolderTransport:
+    def _transport(self) -> Transport:
         root = self._root()
-        # A session belongs to one event loop, and to one process.
+        # The limit on requests at once belongs to one event loop.
         key = (os.getpid(), id(fsspec.asyn.asyncio.get_running_loop()), root)
         if key not in _transports:
-            _transports[key] = FolderTransport(root) if isinstance(root, str) else open_transport(root)
+            _transports[key] = Transport(shared_files(root))
         return _transports[key]
 
     def catalog(self, max_age: float = 0.0) -> Catalog:
-        """The catalogue, fetched anew unless one younger than ``max_age`` seconds is at hand."""
+        """The catalogue: of a folder as it is now, of a server as it was within a day.
+
+        Args:
+            max_age: Do not even look if it was looked up within so many seconds.
+        """
         return loop.run(self._catalog(max_age))
 
     async def _catalog(self, max_age: float = CATALOG_LIFE) -> Catalog:
-        key = (os.getpid(), self._root())
+        root = self._root()
+        key = (os.getpid(), root)
         at, catalog = _catalogs.get(key, (float("-inf"), None))
         if catalog is None or time.monotonic() - at > max_age:
-            transport = self._transport()
-            if isinstance(transport, FolderTransport):
-                catalog = read_folder_catalog(transport.folder)
+            folder = self.local_folder
+            if folder is not None:
+                catalog = read_folder_catalog(Path(folder))
             else:
-                catalog = parse_catalog((await transport.read(SEQUENCES_CSV)).data)
+                catalog = await to_thread(lambda _: published_catalog())
             _catalogs[key] = (time.monotonic(), catalog)
         return catalog
 
     # --- listings, from the catalogue ---------------------------------------------------------------------------------
 
+    async def _list(self, path: str) -> list[dict[str, Any]] | None:
+        """Entries of a directory, None if ``path`` is none: the one place that knows what is listed."""
+        return list_directory(await self._catalog(), path)
+
     async def _ls(self, path: str, detail: bool = True, **_: Any) -> list[Any]:
         path = self._strip_protocol(path)
-        entries = list_directory(await self._catalog(), path)
+        entries = await self._list(path)
         if entries is None:
             entries = [await self._info(path)]
         return entries if detail else [entry["name"] for entry in entries]
@@ -145,7 +155,7 @@ class NersembleFileSystem(fsspec.asyn.AsyncFileSystem):
         path = self._strip_protocol(path)
         if path in (PARTICIPANTS_CSV, SEQUENCES_CSV):
             return False
-        return list_directory(await self._catalog(), path) is not None
+        return await self._list(path) is not None
 
     async def _isfile(self, path: str) -> bool:
         return not await self._isdir(path) and await self._exists(path)
@@ -176,16 +186,9 @@ class NersembleFileSystem(fsspec.asyn.AsyncFileSystem):
             return
         if target.is_dir():  # fsspec does not join the name of a file at the root
             target /= rpath.rpartition("/")[2]
-        stat = await self._transport().copy(rpath, target)
-        callback.set_size(stat.size)
-        callback.relative_update(stat.size or 0)
-
-    def copy_to(self, path: str, target: Path) -> Stat:
-        """Write a published file to ``target``, which appears whole or not at all."""
-        return loop.run(self._copy_to(path, target))
-
-    async def _copy_to(self, path: str, target: Path) -> Stat:
-        return await self._transport().copy(self._strip_protocol(path), target)
+        fetched = await self._transport().fetch(rpath, target, callback.relative_update)
+        callback.set_size(fetched.size)
+        callback.absolute_update(fetched.size)
 
     def _open(self, path: str, mode: str = "rb", **_: Any) -> Any:
         if mode != "rb":
@@ -224,30 +227,10 @@ def filesystem(folder: str | os.PathLike[str] | None = None) -> NersembleFileSys
 
 def load_catalog_from(access: AccessURL) -> Catalog:
     """Fetch the catalogue behind an access URL, which need not be the one in force: the check of a new URL."""
-
-    async def fetch() -> Catalog:
-        transport = open_transport(access)
-        try:
-            if isinstance(transport, FolderTransport):
-                return read_folder_catalog(transport.folder)
-            return parse_catalog((await transport.read(SEQUENCES_CSV)).data)
-        finally:
-            await transport.close()
-
-    return loop.run(fetch())
-
-
-async def _close_sessions() -> None:
-    for (pid, _, _), transport in _transports.items():
-        if pid == os.getpid():
-            await transport.close()
-    _transports.clear()
-
-
-@atexit.register
-def _at_exit() -> None:
-    if any(pid == os.getpid() for pid, _, _ in _transports) and fsspec.asyn.loop[0] is not None:
-        try:
-            loop.run(_close_sessions())
-        except RuntimeError:  # the loop's thread is gone already
-            _transports.clear()
+    files = open_files(access)
+    try:
+        if isinstance(files, FolderFiles):
+            return read_folder_catalog(files.folder)
+        return parse_catalog(wait_for(lambda cancel: files.read(SEQUENCES_CSV, 0, None, cancel)).data)
+    finally:
+        files.close()

@@ -58,7 +58,7 @@ def serve(demo_folder, monkeypatch):
 @pytest.fixture
 def impatient(monkeypatch):
     """Pauses between tries that a test can wait for."""
-    monkeypatch.setattr("nersemble.transport.http.FIRST_PAUSE", 0.01)
+    monkeypatch.setattr("nersemble.transport.policy.FIRST_PAUSE", 0.01)
 
 
 def truth(demo_folder: Path, path: str) -> bytes:
@@ -491,7 +491,7 @@ def test_a_body_that_ends_early_is_an_error_and_never_a_file(serve, impatient, t
     with pytest.raises(TransportError, match=r"broke off|closed the connection"):
         fs.cat_file(PARAMS)
     with pytest.raises(TransportError, match=r"broke off|closed the connection"):
-        fs.copy_to(PARAMS, tmp_path / "params.json")
+        fs.get_file(PARAMS, str(tmp_path / "params.json"))
     assert [path for path in tmp_path.iterdir() if path.is_file()] == []
 
 

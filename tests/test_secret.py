@@ -79,7 +79,7 @@ class Faulty(DemoHandler):
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch):
-    monkeypatch.setattr(transport.http, "FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(transport.policy, "FIRST_PAUSE", 0.01)
 
 
 @pytest.mark.parametrize("fault", ["status", "forbidden", "cut", "gone", "redirect", "unknown path", "bad name"])
@@ -152,8 +152,8 @@ def test_no_pickle_and_no_repr_holds_the_url(access, cache):
     for value in objects:
         assert holds(access, pickle.dumps(value), dill.dumps(value)) == []
     assert holds(access, fs.to_json(), repr(fs.storage_options), repr(vars(fs)), repr(vars(file))) == []
-    assert holds(access, repr(find_access()), repr(transport.open_transport(find_access()))) == []
-    assert holds(access, repr(transport.HttpTransport(find_access()).__dict__)) == []
+    assert holds(access, repr(find_access()), repr(transport.open_files(find_access()))) == []
+    assert holds(access, repr(vars(transport.HttpFiles(find_access()).client))) == []
 
 
 def test_the_access_url_itself_refuses_to_be_pickled(access):

@@ -1,19 +1,16 @@
-"""The calls that every transport answers, and what they answer with."""
+"""What every place that holds published files answers, and the few words they share."""
 
 from __future__ import annotations
 
-import contextlib
 import errno
-import os
-import random
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import Protocol
 
-from ..errors import NersembleError, TransportError
 from ..layout import PROTOCOL
+from .cancel import Cancel
+from .throttle import Throttle
 
 
 @dataclass(frozen=True)
@@ -26,6 +23,7 @@ class Part:
         size: Length of the whole file, None if the server does not say.
         etag: The server's validator, None if it has none.
         whole: True if ``data`` is the whole file, asked for or not.
+        modified: The server's Last-Modified, None if it says none.
     """
 
     data: bytes
@@ -33,6 +31,7 @@ class Part:
     size: int | None
     etag: str | None
     whole: bool
+    modified: str | None = None
 
 
 @dataclass(frozen=True)
@@ -43,53 +42,64 @@ class Stat:
     etag: str | None
 
 
-class Transport(Protocol):
-    """Where published files come from.  Every call raises the errors of ``nersemble.errors`` only."""
+@dataclass(frozen=True)
+class Fetched:
+    """A file that was written.
 
-    async def read(self, path: str, start: int = 0, stop: int | None = None) -> Part:
-        """Bytes ``start`` to ``stop`` of a file, to its end by default."""
+    Attributes:
+        size: Its length.
+        etag: The server's validator, None if it has none.
+        received: Bytes that came over the network for it now, fewer than ``size`` if it was begun before.
+    """
 
-    async def stat(self, path: str) -> Stat:
+    size: int
+    etag: str | None
+    received: int
+
+
+class Files(Protocol):
+    """Where published files come from.
+
+    Calls block and are safe under threads; ``cancel`` ends them from another one.  They raise the errors of
+    ``nersemble.errors`` only, and ``concurrent.futures.CancelledError`` if cancelled.
+    """
+
+    def read(self, path: str, start: int, stop: int | None, cancel: Cancel) -> Part:
+        """Bytes ``start`` to ``stop`` of a file, to its end if that is None."""
+
+    def read_if_changed(self, path: str, etag: str | None, modified: str | None, cancel: Cancel) -> Part | None:
+        """A whole small file, None if it still is the version that the validators name."""
+
+    def stat(self, path: str, cancel: Cancel) -> Stat:
         """Size and validator of a file."""
 
-    async def copy(self, path: str, target: Path) -> Stat:
-        """Write a file to ``target``, which appears whole or not at all."""
+    def fetch(self, path: str, target: Path, cancel: Cancel, options: FetchOptions) -> Fetched:
+        """Write a file to ``target``, which appears whole or not at all; go on with what is there of it."""
 
-    async def close(self) -> None:
+    def close(self) -> None:
         """Close idle connections."""
 
 
-@contextmanager
-def whole_file(target: Path, path: str) -> Iterator[BinaryIO]:
-    """A file to write ``path`` into, which appears under ``target`` when all went well, and not at all otherwise.
+@dataclass(frozen=True)
+class FetchOptions:
+    """How a file is fetched.
 
-    Raises:
-        TransportError: If the disk does not take it.
+    Attributes:
+        parts: The folder that keeps what has come of it until it is whole, on the disk of the target; the target's own
+            by default.
+        received: Called with the number of bytes as they come.
+        throttle: Slows it down.
     """
-    temporary = target.with_name(f"{target.name}.{os.getpid()}-{random.getrandbits(32):08x}.part")
-    problem = ""
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with open(temporary, "wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, target)
-    except OSError as error:
-        if isinstance(error, NersembleError):
-            raise
-        problem = disk_problem(error)
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
-    if problem:
-        raise TransportError(f"{uri(path)} could not be written to {target.parent}: {problem}.")
+
+    parts: Path | None = None
+    received: Callable[[int], object] | None = None
+    throttle: Throttle | None = None
 
 
 def disk_problem(error: OSError) -> str:
     """What a disk answered, and what to do."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return "the disk is full. Make room and run it again; finished files are kept"
+        return "the disk is full. Make room and run it again; what has come is kept"
     return (error.strerror or type(error).__name__).lower()
 
 

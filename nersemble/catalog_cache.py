@@ -1,0 +1,150 @@
+"""The published catalogue, kept on disk: asked for once a day, and then only whether it changed.
+
+Of many processes that need it at once, one asks.  If the server fails, the catalogue of an earlier day is used, with a
+warning.  What is kept holds no URL: it is told from what another URL gave by a salted tag.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import secrets
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from .access import AccessURL, find_access, root_name
+from .catalog import Catalog, parse_catalog
+from .errors import StaleCatalogWarning, TransportError
+from .layout import SEQUENCES_CSV
+from .transport import Files, shared_files, wait_for
+
+#: How long a table is used without asking for a newer one, in seconds.
+LIFE = 24 * 3600.0
+#: How long to wait for another process that asks, in seconds.
+LOCK_TIMEOUT = 120.0
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """What is known of a table that is kept, without its bytes."""
+
+    salt: str
+    tag: str
+    checked: float
+    etag: str | None = None
+    modified: str | None = None
+
+
+def published_catalog(*, refresh: bool = False) -> Catalog:
+    """The catalogue behind the access URL.
+
+    Args:
+        refresh: Ask the server whether it changed, however lately that was done.
+
+    Raises:
+        AccessError: If there is no access URL, or the server refuses it.
+        CatalogError: If it is not what it should be.
+        TransportError: If it cannot be fetched and none is kept.
+    """
+    return _parsed(published_table(SEQUENCES_CSV, _parsed, refresh=refresh))
+
+
+def published_table(name: str, check: Callable[[bytes], object], *, refresh: bool = False) -> bytes:
+    """The bytes of a metadata CSV; ``check`` raises if they are not what they should be, which are not kept then.
+
+    Raises:
+        AssetNotFoundError: If the server does not have it.
+    """
+    access = find_access()
+    if access.is_folder:
+        return wait_for(lambda cancel: shared_files(access).read(name, 0, None, cancel)).data
+    place = cache_folder() / f"{name}.kept"
+    began = time.time()
+    kept, data = _load(place, access)
+    if kept is not None and not refresh and 0 <= began - kept.checked < LIFE:
+        return data
+    with _locked(place):
+        kept, data = _load(place, access)
+        if kept is not None and kept.checked >= began:  # another process has just asked
+            return data
+        return _fetch(name, check, access, place, kept, data)
+
+
+def cache_folder() -> Path:
+    """The folder for what is known of the server behind the access URL."""
+    home = os.environ.get("XDG_CACHE_HOME", "")
+    return (Path(home) if home else Path.home() / ".cache") / "nersemble" / "catalog" / root_name()
+
+
+def _fetch(
+    name: str, check: Callable[[bytes], object], access: AccessURL, place: Path, kept: _Kept | None, data: bytes
+) -> bytes:
+    etag, modified = (kept.etag, kept.modified) if kept else (None, None)
+    files: Files = shared_files(access)
+    try:
+        part = wait_for(lambda cancel: files.read_if_changed(name, etag, modified, cancel))
+    except TransportError as error:
+        if kept is None:
+            raise
+        days = (time.time() - kept.checked) / 86400
+        warnings.warn(StaleCatalogWarning(f"The catalogue of {days:.1f} days ago is used: {error}"), stacklevel=4)
+        return data
+    if part is not None:
+        check(part.data)
+        data, etag, modified = part.data, part.etag, part.modified
+    salt = kept.salt if kept else secrets.token_hex(8)
+    _store(place, _Kept(salt, access.tag(salt), time.time(), etag, modified), data)
+    return data
+
+
+def _load(place: Path, access: AccessURL) -> tuple[_Kept | None, bytes]:
+    """What is kept of this access URL."""
+    try:
+        head, _, data = place.read_bytes().partition(b"\n")
+        kept = _Kept(**json.loads(head))
+        if kept.tag == access.tag(kept.salt):
+            return kept, data
+    except (OSError, ValueError, TypeError):
+        pass
+    return None, b""
+
+
+def _store(place: Path, kept: _Kept, data: bytes) -> None:
+    with contextlib.suppress(OSError):  # a cache that cannot be written is none
+        place.parent.mkdir(parents=True, exist_ok=True)
+        temporary = place.with_name(f"{place.name}.{os.getpid()}-{secrets.token_hex(4)}")
+        try:
+            temporary.write_bytes(json.dumps(asdict(kept)).encode() + b"\n" + data)
+            os.replace(temporary, place)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _locked(place: Path) -> Iterator[None]:
+    """One process at a time; without a lock where the disk knows none, or another one holds it for too long."""
+    from filelock import FileLock
+
+    lock: Any = None
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(f"{place}.lock")
+        lock.acquire(timeout=LOCK_TIMEOUT)
+    except (OSError, NotImplementedError):  # filelock's Timeout is an OSError too
+        lock = None
+    try:
+        yield
+    finally:
+        if lock is not None:
+            lock.release()
+
+
+@lru_cache(maxsize=4)
+def _parsed(data: bytes) -> Catalog:
+    return parse_catalog(data)

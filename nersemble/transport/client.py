@@ -1,0 +1,257 @@
+"""Requests over HTTP: blocking, with retries, for any number of threads.
+
+The rule that holds in here: the access URL is a local variable only of ``HttpClient._attempt`` and what it calls, which
+never let an exception out but return what went wrong; errors are raised by the callers of ``request`` and name
+published paths.  So no traceback shows the URL, not even one with locals.  ``request`` is called from threads that
+Ctrl-C does not interrupt; they are ended by their ``Cancel``.
+"""
+
+from __future__ import annotations
+
+import http.client
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import quote, urljoin, urlsplit
+
+from ..access import AccessURL
+from . import connections, policy
+from .cancel import Cancel
+from .policy import Pace
+
+#: Takes the next piece of a body, which is only valid during the call.
+Sink = Callable[[memoryview], None]
+
+#: Pieces are handed on when they are this long, or this old.
+PIECE, PIECE_SECONDS = 256 * 1024, 1.0
+REDIRECTS = {301, 302, 303, 307, 308}
+MOST_REDIRECTS = 5
+#: Bodies of refusals that are read, so that the connection can be used on.
+DRAINED = 64 * 1024
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came of a request: a status with headers, or what went wrong.
+
+    Attributes:
+        status: HTTP status, 0 if none came.
+        headers: By lower-case name.
+        failure: What went wrong, "" if the answer is whole.
+        final: Trying again is of no use.
+        storage: What the sink raised, if it was an error of the disk.
+        cancelled: The request was cancelled.
+        reached: An HTTP answer came, whatever it was.
+    """
+
+    status: int = 0
+    headers: dict[str, str] = field(default_factory=dict)
+    failure: str = ""
+    final: bool = False
+    storage: OSError | None = None
+    cancelled: bool = False
+    reached: bool = False
+
+
+class Refusal(str):
+    """Why a body is not wanted, however often it is sent."""
+
+
+class Exchange:
+    """What a request asks for in each attempt, and what becomes of the answer's body."""
+
+    #: Pieces handed on are at most this long.
+    piece = PIECE
+
+    def headers(self) -> dict[str, str]:
+        """Headers of the next attempt."""
+        return {}
+
+    def accept(self, answer: Answer) -> Sink | str:
+        """Where the body of a success goes, or why it is not wanted, which fails the attempt."""
+        raise NotImplementedError
+
+    def progressed(self) -> bool:
+        """Whether more is held than after the attempt before."""
+        return False
+
+
+class HttpClient:
+    """Requests to the server behind an access URL.
+
+    Connection errors, 408, 425, 429 and 5xx are tried again with growing, jittered pauses; a Retry-After holds every
+    request back; redirects are followed on the same origin only, since they carry the secret path.
+    """
+
+    def __init__(self, access: AccessURL, *, pace: Pace | None = None) -> None:
+        self._access = access
+        self._connections = connections.Connections(access)
+        self.pace = pace or Pace()
+
+    def __repr__(self) -> str:
+        return "HttpClient(***)"
+
+    def close(self) -> None:
+        """Close idle connections."""
+        self._connections.close()
+
+    def request(self, method: str, path: str, exchange: Exchange, cancel: Cancel) -> Answer:
+        """Ask until there is an answer, or no hope for one."""
+        attempt = 0
+        while True:
+            self.pace.wait(cancel)
+            answer = self._attempt(method, path, exchange, cancel)
+            if cancel.cancelled:
+                return Answer(cancelled=True)
+            if answer.reached and answer.status not in policy.RETRIED:
+                self.pace.reached()
+            if answer.final or not (answer.failure or answer.status in policy.RETRIED):
+                return answer
+            attempt = 1 if exchange.progressed() else attempt + 1
+            lasting = attempt >= policy.ATTEMPTS
+            if lasting and (answer.reached or not self.pace.worth_waiting()):
+                return answer
+            asked = policy.retry_after(answer.headers.get("retry-after", "")) if answer.status else None
+            if asked is not None and asked > policy.LONGEST_RETRY_AFTER:
+                return Answer(answer.status, failure=f"the server asks to wait {asked / 60:,.0f} minutes", final=True)
+            if asked is not None or answer.status == 429:
+                self.pace.hold(policy.pause_before(attempt + 1) if asked is None else asked)
+            else:
+                cancel.wait(policy.pause_before(attempt + 1))
+
+    def _attempt(self, method: str, path: str, exchange: Exchange, cancel: Cancel) -> Answer:
+        """One request with its redirects.  Never raises, and holds the URL."""
+        try:
+            base = self._access.reveal()
+            url = f"{base}/{quote(path, safe='/+,;=@:!$&()*~')}"
+            for _ in range(MOST_REDIRECTS):
+                answer = self._ask(method, url, exchange, cancel)
+                if answer.status not in REDIRECTS or answer.failure:
+                    return answer
+                target = urljoin(url, answer.headers.get("location", ""))
+                if urlsplit(target)[:2] != urlsplit(base)[:2]:
+                    return Answer(failure="the server redirects to another one, which is not followed", final=True)
+                url = target.partition("#")[0]
+            return Answer(failure="the server redirects in circles", final=True)
+        except _SinkError as error:
+            return Answer(failure="the disk", final=True, storage=error.cause)
+        except Exception as error:  # noqa: BLE001 - whatever it is, its text may quote the URL
+            return Answer(failure=policy.describe(error))
+
+    def _ask(self, method: str, url: str, exchange: Exchange, cancel: Cancel) -> Answer:
+        target = url.split("://", 1)[1]
+        target = target[target.index("/") :]
+        headers = {**self._connections.headers(), **exchange.headers()}
+        for fresh in (False, True):
+            connection, used = self._connections.take(fresh=fresh)
+            whole = False
+            try:
+                with cancel.holding(connection.sock):
+                    held = connection.sock
+                    try:
+                        connection.request(method, target, headers=headers)
+                        response = connection.getresponse()
+                    except (ConnectionError, http.client.BadStatusLine):
+                        if used and not cancel.cancelled:  # the server closed a kept connection meanwhile
+                            continue
+                        raise
+                    try:
+                        answer, whole = _receive(response, held, method, exchange)
+                    finally:
+                        response.close()
+                    return answer
+            finally:
+                if whole and not response.will_close:
+                    self._connections.give(connection)
+                else:
+                    connection.close()
+        raise ConnectionError
+
+
+class _SinkError(Exception):
+    """The disk did not take a piece."""
+
+    def __init__(self, cause: OSError) -> None:
+        super().__init__()
+        self.cause = cause
+
+
+def _receive(response: http.client.HTTPResponse, held: Any, method: str, exchange: Exchange) -> tuple[Answer, bool]:
+    """Read an answer; also whether it was read to its end, so that its connection can be used on."""
+    headers = {name.lower(): value for name, value in response.getheaders()}
+    answer = Answer(response.status, headers, reached=True)
+    expected = headers.get("content-length", "")
+    if method == "HEAD":
+        return answer, True
+    if response.status >= 300:
+        drained = response.length is not None and response.length <= DRAINED
+        if drained:
+            try:
+                response.read()
+            except (OSError, http.client.HTTPException):
+                drained = False
+        return answer, drained
+    sink = exchange.accept(answer)
+    if isinstance(sink, str):
+        return Answer(answer.status, headers, failure=sink, final=isinstance(sink, Refusal), reached=True), False
+    problem = ""
+    final = False
+    if headers.get("content-encoding", "identity").strip().lower() not in ("", "identity"):
+        problem, final = "the server sent it compressed, which was not asked for", True
+    elif response.chunked:
+        _read_chunks(response, sink, exchange.piece)
+    elif expected.isdigit():
+        problem = _read_exactly(response.fp, held, int(expected), sink, exchange.piece)
+    else:
+        problem, final = "the server does not say how long it is, so that a cut could not be noticed", True
+    if problem:
+        return Answer(answer.status, headers, failure=problem, final=final, reached=True), False
+    return answer, True
+
+
+def _read_exactly(file: Any, held: Any, length: int, sink: Sink, piece: int) -> str:
+    """Hand ``length`` bytes on; what went wrong, "" if they came and nothing after them."""
+    buffer = memoryview(bytearray(min(piece, max(length, 1))))
+    received = filled = 0
+    since = time.monotonic()
+    try:
+        while received < length:
+            count = file.readinto1(buffer[filled : filled + length - received])
+            if not count:
+                return f"the server broke off after {received:,} of {length:,} bytes"
+            received += count
+            filled += count
+            if filled == len(buffer) or time.monotonic() - since > PIECE_SECONDS:
+                full, filled, since = buffer[:filled], 0, time.monotonic()
+                _hand_on(sink, full)
+    finally:  # also what came before a connection broke
+        if filled:
+            _hand_on(sink, buffer[:filled])
+    return "the server sent more than it announced" if _more(file, held) else ""
+
+
+def _read_chunks(response: http.client.HTTPResponse, sink: Sink, size: int) -> None:
+    while piece := response.read1(size):
+        _hand_on(sink, memoryview(piece))
+
+
+def _hand_on(sink: Sink, piece: memoryview) -> None:
+    try:
+        sink(piece)
+    except OSError as error:
+        raise _SinkError(error) from None
+
+
+def _more(file: Any, held: Any) -> bool:
+    """Whether bytes wait to be read already."""
+    timeout = held.gettimeout()
+    held.settimeout(0)
+    try:
+        with suppress(OSError):
+            return bool(file.peek(1))
+        return False
+    finally:
+        with suppress(OSError):
+            held.settimeout(timeout)

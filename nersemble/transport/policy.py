@@ -1,0 +1,117 @@
+"""When a request is tried again, how long to wait before it, and how failures are told.
+
+Nothing here sees the access URL; ``describe`` never quotes an error's own text, which may.
+"""
+
+from __future__ import annotations
+
+import http.client
+import random
+import socket
+import ssl
+import threading
+import time
+from email.utils import parsedate_to_datetime
+
+from ..errors import AccessError, AssetNotFoundError, NersembleError, TransportError
+from .base import uri
+from .cancel import Cancel
+
+ATTEMPTS = 6
+RETRIED = {408, 425, 429, 500, 502, 503, 504}
+FIRST_PAUSE, LONGEST_PAUSE = 0.25, 60.0
+#: The longest wait that a server may ask for, in seconds; asked for more, a request fails and says so.
+LONGEST_RETRY_AFTER = 900.0
+#: How long a server that was reached before may be out of reach, in seconds, before requests fail for it.
+PATIENCE = 60.0
+
+NEXT_STEP = "Check the connection and try again; `nersemble login` sets another access URL."
+
+
+class Pace:
+    """What all requests to one server share: a pause that it asked for, and when it was last reached."""
+
+    def __init__(self, patience: float | None = None) -> None:
+        self.patience = PATIENCE if patience is None else patience
+        self._lock = threading.Lock()
+        self._until = 0.0
+        self._reached: float | None = None
+
+    def hold(self, seconds: float) -> None:
+        """Let no request begin for so long."""
+        with self._lock:
+            self._until = max(self._until, time.monotonic() + seconds)
+
+    def remaining(self) -> float:
+        """Seconds of the pause that are left."""
+        return max(self._until - time.monotonic(), 0.0)
+
+    def wait(self, cancel: Cancel) -> None:
+        """Sit out the pause."""
+        while (left := self.remaining()) and not cancel.wait(left):
+            pass
+
+    def reached(self) -> None:
+        """Note that the server answered."""
+        self._reached = time.monotonic()
+
+    def worth_waiting(self) -> bool:
+        """Whether the server answered so lately that a failure to reach it should pass."""
+        return self._reached is not None and time.monotonic() - self._reached < self.patience
+
+
+def pause_before(attempt: int) -> float:
+    """Seconds to wait before attempt 2, 3, ...: growing, and different for each worker."""
+    return min(FIRST_PAUSE * 2.0 ** min(attempt - 2, 20), LONGEST_PAUSE) * random.uniform(0.5, 1.5)
+
+
+def retry_after(text: str) -> float | None:
+    """Seconds that a Retry-After header asks for, as a number or a date; None if it says neither."""
+    text = text.strip()
+    if text.isascii() and text.isdigit():
+        return float(text)
+    try:
+        return max(parsedate_to_datetime(text).timestamp() - time.time(), 0.0)
+    except (TypeError, ValueError):
+        return None
+
+
+def describe(error: Exception) -> str:
+    """What went wrong, without the error's own text."""
+    kinds: list[tuple[type[Exception], str]] = [
+        (ssl.SSLCertVerificationError, "the server's certificate is not trusted"),
+        (ssl.SSLError, "the encrypted connection failed"),
+        (socket.gaierror, "the server's name could not be resolved"),
+        (TimeoutError, "the server did not answer in time"),
+        (http.client.IncompleteRead, "the server broke off in the middle of the file"),
+        (http.client.RemoteDisconnected, "the server closed the connection"),
+        (ConnectionRefusedError, "the server could not be reached"),
+        (ConnectionError, "the connection broke off"),
+        (http.client.InvalidURL, "the access URL is malformed"),
+        (http.client.HTTPException, "the server's answer is no proper HTTP"),
+        (OSError, "the server could not be reached"),
+    ]
+    return next((text for kind, text in kinds if isinstance(error, kind)), f"an unexpected {type(error).__name__}")
+
+
+def raise_unless_found(status: int, path: str) -> None:
+    """Raise what a status means for a published path, if it is no success.
+
+    Raises:
+        AssetNotFoundError, AccessError, TransportError: By the status.
+    """
+    error: NersembleError | None = None
+    if status in (404, 410):
+        error = AssetNotFoundError(
+            f"The server does not have {uri(path)}. Some listed files were never published or have been withdrawn; if "
+            "everything is missing, the access URL is wrong or out of date (`nersemble login`)."
+        )
+    elif status in (401, 403):
+        error = AccessError(
+            f"The server refused {uri(path)} (HTTP {status}). Is the access URL complete and current? "
+            "`nersemble login` sets it; access is asked of the data's authors."
+        )
+    elif not 200 <= status < 300:
+        error = TransportError(f"The server answered {uri(path)} with HTTP {status}. {NEXT_STEP}")
+    if error is not None:
+        raise error
