@@ -14,6 +14,7 @@ from .registration import install as _install
 if TYPE_CHECKING:
     from .camera import Camera, resize_intrinsics
     from .color import correct_color
+    from .downloads import DownloadReport, download, folder_status, plan_download
     from .errors import (
         AccessError,
         AssetNotFoundError,
@@ -23,10 +24,13 @@ if TYPE_CHECKING:
         MissingAssetWarning,
         NersembleError,
         SelectionError,
+        StaleCatalogWarning,
+        StorageError,
         TransportError,
     )
     from .features import VideoFrame
     from .filesystem import NersembleFileSystem
+    from .folder_data import FolderData, open_folder
     from .loading import load_dataset
     from .video import VideoDecoder
 
@@ -38,16 +42,24 @@ _HOMES = {
     "CalibrationError": "errors",
     "Camera": "camera",
     "CatalogError": "errors",
+    "DownloadReport": "downloads",
+    "FolderData": "folder_data",
     "FrameError": "errors",
     "MissingAssetWarning": "errors",
     "NersembleError": "errors",
     "NersembleFileSystem": "filesystem",
     "SelectionError": "errors",
+    "StaleCatalogWarning": "errors",
+    "StorageError": "errors",
     "TransportError": "errors",
     "VideoDecoder": "video",
     "VideoFrame": "features",
     "correct_color": "color",
+    "download": "downloads",
+    "folder_status": "downloads",
     "load_dataset": "loading",
+    "open_folder": "folder_data",
+    "plan_download": "downloads",
     "resize_intrinsics": "camera",
 }
 
@@ -57,16 +69,24 @@ __all__ = [
     "CalibrationError",
     "Camera",
     "CatalogError",
+    "DownloadReport",
+    "FolderData",
     "FrameError",
     "MissingAssetWarning",
     "NersembleError",
     "NersembleFileSystem",
     "SelectionError",
+    "StaleCatalogWarning",
+    "StorageError",
     "TransportError",
     "VideoDecoder",
     "VideoFrame",
     "correct_color",
+    "download",
+    "folder_status",
     "load_dataset",
+    "open_folder",
+    "plan_download",
     "resize_intrinsics",
 ]
 

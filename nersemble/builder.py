@@ -16,9 +16,10 @@ import datasets
 import pyarrow as pa
 from datasets.utils import tqdm
 
+from .access import find_access, root_name
 from .capture import CameraFacts, Capture, VideoFacts, forget_calibrations
-from .config import FRAME_VIEWS, NersembleConfig, root_name
-from .download import download
+from .config import FRAME_VIEWS, NersembleConfig
+from .downloads import plan_files
 from .errors import MissingAssetWarning
 from .filesystem import filesystem
 from .layout import SERIALS, AssetPath, canonical_sequence
@@ -113,8 +114,12 @@ class Nersemble(datasets.ArrowBasedBuilder):
         files = [asset for shard in shards for asset in shard.assets]
         participants = sorted({asset.participant or 0 for asset in files})
         assets = [AssetPath(kind, p) for p in participants for kind in ("camera_params", "color_calibration")] + files
+        force = bool(options.force_download)
+        plan = plan_files(assets, folder, find_access(), force=force, recheck=force)
         with tqdm(total=len(assets), unit=" files", desc="Downloading NeRSemble") as bar:
-            download(self.config.filesystem, assets, folder, force=bool(options.force_download), progress=bar.update)
+            bar.update(len(plan.done) + len(plan.absent))
+            report = plan.run(on_file=lambda _: bar.update())
+        report.raise_if_incomplete()
         return Capture(str(folder))
 
     # --- rows ---------------------------------------------------------------------------------------------------------

@@ -1,0 +1,327 @@
+"""Running a plan: worker threads over one queue, and the calling thread, which watches and can be interrupted.
+
+Errors of single files are collected.  What concerns all of them (a full disk, an access URL that is refused, a server
+out of reach) stops the queue.  Other processes may download into the same folder: a file that one of them is at work on
+is put off.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import queue
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import CancelledError
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..catalog import parse_catalog, parse_participants
+from ..catalog_cache import published_table
+from ..errors import (
+    AccessError,
+    AssetNotFoundError,
+    NersembleError,
+    SelectionError,
+    StorageError,
+    TransportError,
+)
+from ..layout import AssetPath
+from ..transport import Cancel, FetchOptions, Throttle, shared_files
+from ..transport.fetch import part_key
+from ..transport.part_file import is_written_elsewhere
+from .assets import parts_folder
+from .estimate import SizeModel
+from .report import DownloadReport, FileEvent, Progress
+from .sizes import format_bytes
+
+if TYPE_CHECKING:
+    from .plan import Plan
+
+MOST_WORKERS = 64
+#: Refusals in a row, without any success, after which the access URL itself counts as refused.
+REFUSALS = 8
+#: Failures in a row after which the server counts as failing altogether: this many for each worker.
+FAILURES = 3
+#: Seconds between looks at a file that another process is at work on.
+PUT_OFF = 0.25
+#: Seconds that threads have to keep what they hold when the download is interrupted.
+GRACE = 0.8
+#: The disk's errors after which no other file has a chance.
+DISK_ENDS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO}
+TICK = 0.1
+#: Seconds over which the rate is taken.
+RATE_SECONDS = 10.0
+
+
+class Run:
+    """One run of a plan.
+
+    Raises:
+        SelectionError: If the number of workers or the rate is none.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        workers: int,
+        max_rate: float | None,
+        watch: Callable[[Progress], object] | None,
+        on_file: Callable[[FileEvent], object] | None,
+    ) -> None:
+        if isinstance(workers, bool) or not isinstance(workers, int) or not 1 <= workers <= MOST_WORKERS:
+            raise SelectionError(f"workers is a number from 1 to {MOST_WORKERS}, not {workers!r}.")
+        if max_rate is not None and not max_rate > 0:
+            raise SelectionError(f"max_rate is a positive number of bytes a second, not {max_rate!r}.")
+        self.plan, self.watch, self.on_file = plan, watch, on_file
+        self.files = shared_files(plan.root)
+        self.throttle = None if max_rate is None else Throttle(max_rate)
+        self.cancel = Cancel()
+        self.queue = deque([*plan.unchecked, *plan.todo])
+        self.workers = min(workers, max(len(self.queue), 1))
+        self.events: queue.SimpleQueue[FileEvent] = queue.SimpleQueue()
+        self.report = DownloadReport(plan.folder, kept=len(plan.done), missing=list(plan.absent))
+        self.received = 0
+        self._lock = threading.Lock()
+        self._in_a_row = self._refused_in_a_row = 0
+        self._stopped = ""
+        self._expected = 0.0
+        self._history: deque[tuple[float, int]] = deque()
+
+    def go(self) -> DownloadReport:
+        """Run to the end."""
+        began = time.monotonic()
+        self._make_room()
+        model = SizeModel(self.plan.record.sizes)
+        held = self.plan.partial
+        sizes = {asset: max(model.guess(asset) - held.get(asset, 0), 0.0) for asset in self.plan.todo}
+        self._expected = sum(sizes.values())
+        threads = [threading.Thread(target=self._work, daemon=True) for _ in range(self.workers)] if self.queue else []
+        for thread in threads:
+            thread.start()
+        try:
+            self._watch_over(threads, sizes)
+        except BaseException:
+            self.cancel.cancel()
+            deadline = time.monotonic() + GRACE
+            for thread in threads:
+                thread.join(max(deadline - time.monotonic(), 0))
+            raise
+        finally:
+            self.plan.record.close()
+        self.report.not_tried = len(self.queue)
+        self.report.stopped = self._stopped
+        self.report.bytes = self.received
+        self.report.seconds = time.monotonic() - began
+        self.report.missing.sort()
+        self._tell()
+        return self.report
+
+    def _make_room(self) -> None:
+        """Make the folder, and see whether the disk has room.
+
+        Raises:
+            StorageError: If it has not.
+        """
+        plan = self.plan
+        try:
+            plan.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StorageError(f"{plan.folder} cannot be made: {error.strerror}.", error.errno) from None
+        if plan.request is not None and self.queue:
+            plan.record.add_request(*plan.request)
+        estimate, free = plan.estimate(), plan.free_bytes
+        if estimate.bytes + estimate.error <= free:
+            return
+        if estimate.unknown:
+            try:
+                estimate = plan.refine()
+            except NersembleError:  # a guess is no reason to refuse
+                return
+            self.queue = deque([*plan.unchecked, *plan.todo])
+            self.report.missing = list(plan.absent)
+        if estimate.bytes - estimate.error > free:
+            raise StorageError(
+                f"{plan.folder} has {format_bytes(free)} free, and the download needs {estimate}: "
+                f"{format_bytes(estimate.bytes - free)} ({estimate.bytes - free:,} bytes) are missing. Make room, or "
+                "select less.",
+                errno.ENOSPC,
+            )
+
+    # --- the calling thread -------------------------------------------------------------------------------------------
+
+    def _watch_over(self, threads: list[threading.Thread], sizes: dict[AssetPath, float]) -> None:
+        told = 0.0
+        while True:
+            alive = any(thread.is_alive() for thread in threads)
+            try:
+                event = self.events.get(timeout=TICK) if alive else self.events.get_nowait()
+            except queue.Empty:
+                if not alive:
+                    return
+            else:
+                self._note(event, sizes)
+            if time.monotonic() - told >= TICK:
+                told = time.monotonic()
+                self._tell()
+
+    def _note(self, event: FileEvent, sizes: dict[AssetPath, float]) -> None:
+        report, asset = self.report, event.asset
+        guessed = sizes.get(asset, 0.0)
+        if event.outcome == "fetched":
+            report.fetched += 1
+            self._expected += max(event.bytes - self.plan.partial.get(asset, 0), 0) - guessed
+        elif event.outcome == "kept":
+            report.kept += 1
+            self._expected -= guessed
+        elif event.outcome == "missing":
+            report.missing.append(asset)
+            self._expected -= guessed
+        else:
+            report.failed[asset] = event.reason
+            self._expected -= guessed
+        if self.on_file is not None:
+            self.on_file(event)
+
+    def _tell(self) -> None:
+        if self.watch is None:
+            return
+        now, report = time.monotonic(), self.report
+        self._history.append((now, self.received))
+        while len(self._history) > 2 and now - self._history[0][0] > RATE_SECONDS:
+            self._history.popleft()
+        then, before = self._history[0]
+        rate = (self.received - before) / (now - then) if now > then else 0.0
+        pause = self.files.client.pace.remaining() if hasattr(self.files, "client") else 0.0
+        done = report.fetched + report.kept + len(report.missing) + len(report.failed)
+        self.watch(
+            Progress(
+                files_done=done,
+                files_total=len(self.plan.files),
+                bytes_done=self.received,
+                bytes_total=max(round(self._expected), self.received),
+                rate=rate,
+                failed=len(report.failed),
+                missing=len(report.missing),
+                note=f"the server asks to wait {pause:.0f} s" if pause >= 1 else "",
+            )
+        )
+
+    # --- the workers --------------------------------------------------------------------------------------------------
+
+    def _work(self) -> None:
+        while not (self.cancel.cancelled or self._stopped):
+            try:
+                asset = self.queue.popleft()
+            except IndexError:
+                return
+            try:
+                event = self._get(asset)
+            except CancelledError:
+                self.queue.append(asset)
+                return
+            if event is None:  # another process is at work on it
+                self.queue.append(asset)
+                self.cancel.wait(PUT_OFF)
+            else:
+                self.events.put(event)
+
+    def _get(self, asset: AssetPath) -> FileEvent | None:
+        """See to one file; None if it is put off."""
+        event: FileEvent | None
+        try:
+            is_table = asset.kind in ("participants", "sequences")
+            event = self._get_table(asset) if is_table else self._get_file(asset)
+        except AssetNotFoundError:
+            self.plan.record.add_gone(str(asset), self.plan.tag)
+            event = FileEvent(asset, "missing")
+        except StorageError as error:
+            if error.errno in DISK_ENDS:
+                self._stop_for_disk(error)
+            event = FileEvent(asset, "failed", reason=str(error))
+        except NersembleError as error:
+            event = FileEvent(asset, "failed", reason=str(error))
+            self._count_failure(error)
+        except Exception as error:  # noqa: BLE001 - a thread that died would leave the queue waiting
+            event = FileEvent(asset, "failed", reason=f"{type(error).__name__}; please report this")
+        if event is not None and event.outcome != "failed":
+            with self._lock:
+                self._in_a_row = self._refused_in_a_row = 0
+        return event
+
+    def _get_file(self, asset: AssetPath) -> FileEvent | None:
+        plan, path = self.plan, str(asset)
+        target = plan.folder / path
+        size = _size(target)
+        if size is not None and asset not in plan.replaced:
+            right = plan.record.size(path)
+            if right is None:
+                right = self.files.stat(path, self.cancel).size
+            if right is None or right == size:
+                plan.record.add_size(path, size)
+                return FileEvent(asset, "kept", size)
+        parts = parts_folder(plan.folder, asset)
+        if is_written_elsewhere(parts, part_key(parts, target)):
+            return None
+        options = FetchOptions(parts=parts, received=self._receive, throttle=self.throttle)
+        fetched = self.files.fetch(path, target, self.cancel, options)
+        plan.record.add_size(path, fetched.size)
+        return FileEvent(asset, "fetched", fetched.size)
+
+    def _get_table(self, asset: AssetPath) -> FileEvent:
+        """A metadata CSV, which is kept in the cache of the catalogue too."""
+        path = str(asset)
+        target = self.plan.folder / path
+        if isinstance(self.plan.root, str) or self.plan.root.is_folder:
+            data = self.files.read(path, 0, None, self.cancel).data
+        else:
+            data = published_table(path, parse_catalog if asset.kind == "sequences" else parse_participants)
+        try:
+            if target.is_file() and target.read_bytes() == data:
+                return FileEvent(asset, "kept", len(data))
+            temporary = target.with_name(f".{target.name}.{os.getpid()}.part")
+            temporary.write_bytes(data)
+            os.replace(temporary, target)
+        except OSError as error:
+            raise StorageError(f"{target} could not be written: {error.strerror}.", error.errno) from None
+        self._receive(len(data))
+        return FileEvent(asset, "fetched", len(data))
+
+    def _receive(self, count: int) -> None:
+        with self._lock:
+            self.received += count
+
+    def _stop_for_disk(self, error: StorageError) -> None:
+        with self._lock:
+            if self._stopped:
+                return
+            self._stopped = str(error)
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                left = max(self._expected - self.received, 0)
+                missing = max(left - self.plan.free_bytes, 0)
+                self._stopped = (
+                    f"the disk of {self.plan.folder} is full. {format_bytes(missing)} ({round(missing):,} bytes) are "
+                    f"missing for the {format_bytes(left)} still to come."
+                )
+            self.report._kind = StorageError
+
+    def _count_failure(self, error: NersembleError) -> None:
+        with self._lock:
+            self._in_a_row += 1
+            self._refused_in_a_row += isinstance(error, AccessError)
+            if self._stopped:
+                return
+            if self._refused_in_a_row >= REFUSALS:
+                self._stopped = f"the server refused {self._refused_in_a_row} files in a row. {error}"
+                self.report._kind = AccessError
+            elif isinstance(error, TransportError) and self._in_a_row >= FAILURES * max(self.workers, 4):
+                self._stopped = f"{self._in_a_row} files in a row failed, the last one so: {error}"
+
+
+def _size(target: Path) -> int | None:
+    try:
+        return target.stat().st_size
+    except OSError:
+        return None

@@ -1,0 +1,131 @@
+"""What of a selection a folder holds: complete, partial, missing on the server, still to do."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ..access import AccessURL, find_access
+from ..catalog import Catalog
+from ..errors import AccessError, AssetNotFoundError, TransportError
+from ..folder import read_folder_catalog
+from ..layout import AssetPath
+from ..selection import parse_config_name, select
+from .assets import list_files, parse_assets
+from .plan import Plan, catalog_of, check_folder, choose, plan_files
+from .record import Record
+
+
+@dataclass
+class Status:
+    """What a folder holds.
+
+    Attributes:
+        folder: Which.
+        complete: Files that are there.
+        partial: Bytes held of files that were begun.
+        missing: Files that the server did not have within the last day.
+        to_do: Files to fetch, those begun included.
+        not_selected: Files that are there outside the selection.
+        bytes: Bytes on disk, of all of these.
+        offline: Why the published catalogue was not used, "" if it was.
+    """
+
+    folder: Path
+    complete: list[AssetPath] = field(default_factory=list)
+    partial: dict[AssetPath, int] = field(default_factory=dict)
+    missing: list[AssetPath] = field(default_factory=list)
+    to_do: list[AssetPath] = field(default_factory=list)
+    not_selected: list[AssetPath] = field(default_factory=list)
+    bytes: int = 0
+    offline: str = ""
+
+
+def folder_status(
+    folder: str | os.PathLike[str],
+    *,
+    participants: Any = None,
+    sequences: Any = None,
+    cameras: Any = None,
+    assets: Any = None,
+) -> Status:
+    """Compare a folder with a selection.  No file is asked for, and nothing is written.
+
+    Args:
+        folder: A folder in the published layout.
+        participants: As in ``plan_download``, and so the others; without any of them what was asked for in this folder
+            before, all of it together, or else everything.
+
+    Raises:
+        AssetNotFoundError: If there is no such folder.
+        SelectionError: If something named does not exist.
+    """
+    place = check_folder(folder)
+    if not place.is_dir():
+        raise AssetNotFoundError(f"There is no folder {place}. Is the path right, and its disk mounted?")
+    status = Status(place)
+    root, catalog = _catalog(place, status)
+    given = any(option is not None for option in (participants, sequences, cameras, assets))
+    requests = {} if given else Record.open(place).requests
+    files: dict[AssetPath, None] = {}
+    for name, names in requests:
+        selection = select(catalog, **parse_config_name(name))
+        files.update(dict.fromkeys(list_files(catalog, selection, parse_assets(names))))
+    if not requests:
+        selection = choose(catalog, None, participants, sequences, cameras)
+        files.update(dict.fromkeys(list_files(catalog, selection, parse_assets(assets))))
+    _fill(status, plan_files(list(files), place, root))
+    return status
+
+
+def _catalog(place: Path, status: Status) -> tuple[AccessURL | str, Catalog]:
+    """The published catalogue, else the folder's own."""
+    problem: AccessError | TransportError
+    try:
+        root = find_access()
+        return root, catalog_of(root)
+    except (AccessError, TransportError) as error:
+        problem = error
+    try:
+        catalog = read_folder_catalog(place)
+    except AssetNotFoundError:
+        raise problem from None
+    status.offline = str(problem)
+    return str(place), catalog
+
+
+def _fill(status: Status, plan: Plan) -> None:
+    replaced = plan.replaced
+    status.complete = [*plan.done, *plan.unchecked]
+    status.partial = {**dict.fromkeys(replaced, 0), **plan.partial}
+    status.partial |= {asset: _size(plan.folder, asset) for asset in replaced if not plan.partial.get(asset)}
+    status.missing = plan.absent
+    status.to_do = plan.todo
+    selected = set(plan.files)
+    for asset in _published_files(plan.folder):
+        status.bytes += _size(plan.folder, asset)
+        if asset not in selected:
+            status.not_selected.append(asset)
+    status.bytes += sum(size for asset, size in plan.partial.items())
+
+
+def _published_files(folder: Path) -> list[AssetPath]:
+    """Every file in a folder that has a published name, in order."""
+    found = []
+    for home, folders, names in os.walk(folder):
+        folders.sort()
+        for name in names:
+            path = os.path.relpath(os.path.join(home, name), folder).replace(os.sep, "/")
+            asset = AssetPath.parse(path)
+            if asset is not None and str(asset) == path:
+                found.append(asset)
+    return sorted(found, key=str)
+
+
+def _size(folder: Path, asset: AssetPath) -> int:
+    try:
+        return (folder / str(asset)).stat().st_size
+    except OSError:
+        return 0

@@ -1,0 +1,310 @@
+"""A downloaded folder, read picture by picture: what users of the official kit know as its data manager.
+
+``open_folder`` gives a ``FolderData``: what the folder holds, exact frames, calibrations and stills.  No network,
+catalogue or access URL is needed.  The rule of its errors: what the data set cannot have is a ``SelectionError``; what
+it can have and this folder has not is an ``AssetNotFoundError``.
+"""
+
+from __future__ import annotations
+
+import difflib
+import io
+import operator
+import os
+import re
+import shlex
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, SupportsIndex
+
+import numpy as np
+import PIL.Image
+import PIL.ImageOps
+from numpy.typing import NDArray
+
+from .camera import Array, Calibration, parse_calibration, parse_color_calibration
+from .errors import AssetNotFoundError, FrameError, NersembleError, SelectionError
+from .features import check_resize, read_frame
+from .folder_files import FolderFiles, folder_nearby
+from .layout import BACKGROUND, FRONTAL_SERIAL, SEQUENCES, SERIALS, AssetPath, canonical_sequence
+from .opening import lease_video, read_bytes
+
+_NUMBER = re.compile(r"[0-9]{1,9}")
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
+#: What ``nersemble download --assets`` calls the files that are not selected by sequence.
+_KIT_NAMES = {
+    "camera_params": "calibration",
+    "color_calibration": "color_calibration",
+    "background": "backgrounds",
+}
+SHOWN = 3
+
+
+def open_folder(folder: str | os.PathLike[str]) -> FolderData:
+    """Open a folder in the published layout, such as one that the official kit downloaded.
+
+    >>> data = open_folder("/data/nersemble")                                        # doctest: +SKIP
+    >>> data.load_image(240, "EXP-1-head", "222200037", 0).shape                     # doctest: +SKIP
+    (3208, 2200, 3)
+
+    Args:
+        folder: Path of the folder that holds ``240/sequences`` and the like.
+
+    Raises:
+        AssetNotFoundError: If there is no such folder, or it holds no participant.
+        SelectionError: If it is no path.
+    """
+    data = FolderData(_path_of(folder))
+    if not data.participants():
+        near = folder_nearby(data.folder)
+        raise AssetNotFoundError(
+            f"The folder {data.folder} holds no participant: expected files such as "
+            f"{AssetPath('camera_params', 240)} in it."
+            f"{_did_you_mean([near]) if near else ' Name the one that the data set was downloaded to.'}"
+        )
+    return data
+
+
+@dataclass(frozen=True, repr=False)
+class FolderData:
+    """What a folder in the published layout holds, made by ``open_folder``.
+
+    Each call looks at the folder anew, so one that is still being downloaded is seen as it is.  May be shared by
+    threads, used after fork, and pickled.  Participants are ids, ``240`` or ``"240"``; cameras are serials; both
+    spellings of SEN-07 name the same sequence.
+
+    Attributes:
+        folder: Absolute path of the folder.
+
+    All methods raise ``AssetNotFoundError`` for what is not in the folder, and ``SelectionError`` for what the data set
+    cannot have, with the names nearest to it.
+    """
+
+    folder: str
+
+    def __repr__(self) -> str:
+        return f"FolderData({self.folder!r})"
+
+    def participants(self) -> list[int]:
+        """Ids of the participants of whom the folder holds any file, ascending."""
+        return self._files.participants()
+
+    def sequences(self, participant: SupportsIndex | str) -> list[str]:
+        """Names of the sequences of which the folder holds a video, as it spells them, in published order."""
+        number = _participant(participant)
+        held = self._files.sequences(number)
+        if not held:
+            self._check_participant(number)
+        return held
+
+    def cameras(self, participant: SupportsIndex | str, sequence: str) -> list[str]:
+        """Serials of the cameras whose video of a sequence the folder holds, in rig order."""
+        number, sequence = _participant(participant), _sequence(sequence)
+        held = self._files.cameras(number, sequence)
+        if not held:
+            raise self._no_sequence(number, sequence)
+        return held
+
+    def num_frames(self, participant: SupportsIndex | str, sequence: str, camera: SupportsIndex | str) -> int:
+        """Number of frames of a video, exact, from its index; cameras of one sequence can differ.
+
+        Raises:
+            FrameError: If the file is damaged or no video.
+        """
+        with lease_video(self._video(participant, sequence, camera)) as decoder:
+            return len(decoder)
+
+    def load_image(
+        self,
+        participant: SupportsIndex | str,
+        sequence: str,
+        camera: SupportsIndex | str,
+        timestep: SupportsIndex,
+        *,
+        color_correction: bool = False,
+        scale: float | None = None,
+        size: tuple[int, int] | None = None,
+    ) -> NDArray[np.uint8]:
+        """Decode one frame, exactly: the same pixels as the column ``frame`` of ``load_dataset`` with these options.
+
+        Args:
+            participant: Id.
+            sequence: Name.
+            camera: Serial.
+            timestep: 0-based index of the frame in its video.
+            color_correction: Apply the camera's colour-correction matrix, after any resize, as the official kit does.
+            scale: Resize by this factor, such as 0.25.
+            size: Resize to this (width, height); excludes ``scale``.
+
+        Returns:
+            ``(height, width, 3)`` uint8 RGB.
+
+        Raises:
+            FrameError: If the video has no such timestep, or it cannot be decoded whole.
+            CalibrationError: If a correction is asked for and the camera has no matrix.
+        """
+        scale, size = check_resize(scale, size)
+        index = _index(timestep)
+        if index is None:
+            raise SelectionError(f"A timestep is a whole number, the index of a frame, not {timestep!r}.")
+        path = self._video(participant, sequence, camera)
+        if color_correction:
+            self._calibration_path("color_calibration", participant)  # for its message, if it is not there
+        return read_frame(path, index, scale, size, color_correction)
+
+    def camera_calibration(self, participant: SupportsIndex | str) -> Calibration:
+        """The cameras of a participant's capture, in OpenCV axes.
+
+        Returns:
+            ``intrinsics``, ``(3, 3)`` float64, shared by all cameras, in pixels of the full-size picture (for a resized
+            one see ``nersemble.resize_intrinsics``), and ``world_to_camera``, ``(4, 4)`` float64 by serial.
+
+        Raises:
+            CalibrationError: If the file is malformed.
+        """
+        path = self._calibration_path("camera_params", participant)
+        return parse_calibration(read_bytes(path), path)
+
+    def color_calibration(self, participant: SupportsIndex | str) -> dict[str, Array]:
+        """The ``(3, T)`` float64 colour-correction matrix of each serial, for ``nersemble.correct_color``.
+
+        Raises:
+            CalibrationError: If the file is malformed.
+        """
+        path = self._calibration_path("color_calibration", participant)
+        return parse_color_calibration(read_bytes(path), path)
+
+    def background(self, participant: SupportsIndex | str, camera: SupportsIndex | str) -> NDArray[np.uint8]:
+        """The still that a camera took of the background: ``(height, width, 3)`` uint8 RGB.
+
+        Raises:
+            FrameError: If the picture is damaged.
+        """
+        asset = AssetPath("background", _participant(participant), camera=_serial(camera))
+        if not self._files.has(asset):
+            self._check_participant(asset.participant or 0)
+            raise self._no_camera(asset, self._files.backgrounds(asset.participant or 0))
+        return _read_picture(self._files.path(asset))
+
+    @property
+    def _files(self) -> FolderFiles:
+        return FolderFiles(self.folder)
+
+    def _video(self, participant: SupportsIndex | str, sequence: str, camera: SupportsIndex | str) -> str:
+        number, sequence, serial = _participant(participant), _sequence(sequence), _serial(camera)
+        path = self._files.find_video(number, sequence, serial)
+        if path is None:
+            held = self.cameras(number, sequence)
+            raise self._no_camera(AssetPath("video", number, canonical_sequence(sequence), serial), held)
+        return path
+
+    def _calibration_path(self, kind: str, participant: SupportsIndex | str) -> str:
+        asset = AssetPath(kind, _participant(participant))
+        if not self._files.has(asset):
+            self._check_participant(asset.participant or 0)
+            raise AssetNotFoundError(f"{asset.uri} is not in the folder {self.folder}. {self._next_step(asset)}")
+        return self._files.path(asset)
+
+    # --- what is missing, and what is there instead -------------------------------------------------------------------
+
+    def _next_step(self, asset: AssetPath) -> str:
+        """The command that fetches a file, or the files that an asset without a name of its own stands for."""
+        options = {"participant": asset.participant, "sequence": asset.sequence, "camera": asset.camera}
+        words = [word for option, value in options.items() if value for word in (f"--{option}", str(value))]
+        kind = _KIT_NAMES.get(asset.kind)
+        command = shlex.join(["nersemble", "download", self.folder, *words, *(["--assets", kind] if kind else [])])
+        return f"If the server has it, this fetches it: {command}"
+
+    def _check_participant(self, number: int) -> None:
+        if self._files.has_participant(number):
+            return
+        held = self.participants()
+        near = sorted(held, key=lambda one: (abs(one - number), one))[:SHOWN]
+        raise AssetNotFoundError(
+            f"No participant {number} in the folder {self.folder}.{_did_you_mean(map(str, near))} It holds "
+            f"{len(held)} in all. {self._next_step(AssetPath('video', number))}"
+        )
+
+    def _no_sequence(self, number: int, sequence: str) -> NersembleError:
+        held = self.sequences(number)
+        if sequence == BACKGROUND:
+            return SelectionError("BACKGROUND has stills, not videos: read them with background(participant, camera).")
+        shown = f"Of participant {number} the folder {self.folder} holds {', '.join(held) or 'no video'}."
+        if canonical_sequence(sequence) in SEQUENCES:
+            step = self._next_step(AssetPath("video", number, sequence))
+            return AssetNotFoundError(f"No video of {sequence} is there. {shown} {step}")
+        near = _near(sequence, [*held, *(name for name in SEQUENCES if name not in held)])
+        return SelectionError(f"There is no sequence {sequence!r}.{_did_you_mean(near)} {shown}")
+
+    def _no_camera(self, asset: AssetPath, held: Sequence[str]) -> NersembleError:
+        serial = asset.camera or ""
+        shown = f"The cameras that are there: {', '.join(held)}." if held else "No camera's is there."
+        if serial in SERIALS:
+            return AssetNotFoundError(
+                f"{asset.uri} is not in the folder {self.folder}. {shown} {self._next_step(asset)}"
+            )
+        by_place = bool(_NUMBER.fullmatch(serial)) and int(serial) < len(SERIALS)
+        near = [SERIALS[int(serial)]] if by_place else _near(serial, SERIALS)
+        return SelectionError(f"There is no camera {serial!r}.{_did_you_mean(near)} {shown}")
+
+
+def _path_of(folder: Any) -> str:
+    """Absolute path of a folder as a caller gives it, without looking for it."""
+    path = os.fspath(folder) if isinstance(folder, os.PathLike) else folder
+    if not isinstance(path, str) or not path or "\0" in path:
+        raise SelectionError(f"open_folder takes the path of a folder on disk, not {folder!r}.")
+    if _URL.match(path):  # not shown: it could be the access URL
+        raise SelectionError(
+            "open_folder takes a folder on disk, not a URL. For the server there is nersemble.load_dataset; or "
+            "download a folder first."
+        )
+    return os.path.abspath(os.path.expanduser(path))
+
+
+def _index(written: Any) -> int | None:
+    """A whole number of any integer type, None for anything else."""
+    return operator.index(written) if hasattr(written, "__index__") and not isinstance(written, bool) else None
+
+
+def _participant(written: Any) -> int:
+    is_number = isinstance(written, str) and _NUMBER.fullmatch(written)
+    number = int(written) if is_number else _index(written)
+    if number is None or number < 0:
+        raise SelectionError(f"A participant is an id such as 240, not {written!r}.")
+    return number
+
+
+def _sequence(written: Any) -> str:
+    if not isinstance(written, str):
+        raise SelectionError(f"A sequence is a name such as {SEQUENCES[1]!r}, not {written!r}.")
+    return written
+
+
+def _serial(written: Any) -> str:
+    number = _index(written)
+    if number is None and not isinstance(written, str):
+        raise SelectionError(f"A camera is a serial such as {FRONTAL_SERIAL!r}, not {written!r}.")
+    return written if isinstance(written, str) else str(number)
+
+
+def _near(word: str, known: Sequence[str]) -> list[str]:
+    lower = {name.lower(): name for name in known}
+    return [lower[name] for name in difflib.get_close_matches(word.lower(), lower, SHOWN, 0.5)]
+
+
+def _did_you_mean(names: Iterable[str]) -> str:
+    joined = " or ".join(names)
+    return f" Did you mean {joined}?" if joined else ""
+
+
+def _read_picture(path: str) -> NDArray[np.uint8]:
+    """A picture file, turned upright: ``(height, width, 3)`` uint8 RGB."""
+    data, problem = read_bytes(path), ""
+    try:
+        with PIL.Image.open(io.BytesIO(data)) as picture:
+            return np.array(PIL.ImageOps.exif_transpose(picture).convert("RGB"))
+    except PIL.UnidentifiedImageError:
+        problem = "it is no picture"
+    except (OSError, ValueError, SyntaxError, PIL.Image.DecompressionBombError) as error:
+        problem = str(error)
+    raise FrameError(f"{path} cannot be read: {problem}. Is it damaged? Delete it and download it again.")
