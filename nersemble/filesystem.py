@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import os
 import time
+from glob import has_magic
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -178,14 +179,25 @@ class NersembleFileSystem(fsspec.asyn.AsyncFileSystem):
         # A server without ranges sends the whole file.
         return part.data[(start or 0) - part.start : None if end is None else max(end - part.start, 0)]
 
+    async def _get(self, rpath: Any, lpath: Any, recursive: bool = False, **options: Any) -> Any:
+        # To put a copy into a folder, fsspec cuts its source's name at the last slash; a name at the root has none, and
+        # what should land in `folder/name` would land in `folder` itself.
+        if isinstance(rpath, str) and not isinstance(lpath, list) and not rpath.endswith("/"):
+            name = self._strip_protocol(rpath)
+            into_folder = has_magic(name) or os.fspath(lpath).endswith("/") or os.path.isdir(lpath)
+            if has_magic(name):
+                found = await self._expand_path(name, recursive=recursive, maxdepth=options.get("maxdepth"))
+                name = found[0] if len(found) == 1 and not await self._isdir(found[0]) else ""
+            if into_folder and name and "/" not in name:
+                rpath, lpath = f"{name}/", os.path.join(lpath, name)
+        return await super()._get(rpath, lpath, recursive=recursive, **options)
+
     async def _get_file(self, rpath: str, lpath: str, callback: Any = DEFAULT_CALLBACK, **_: Any) -> None:
         rpath = self._strip_protocol(rpath)
         target = Path(lpath)
         if await self._isdir(rpath):
             target.mkdir(parents=True, exist_ok=True)
             return
-        if target.is_dir():  # fsspec does not join the name of a file at the root
-            target /= rpath.rpartition("/")[2]
         fetched = await self._transport().fetch(rpath, target, callback.relative_update)
         callback.set_size(fetched.size)
         callback.absolute_update(fetched.size)
@@ -206,6 +218,11 @@ class NersembleFileSystem(fsspec.asyn.AsyncFileSystem):
             self._refuse(path)
         return super().open(path, mode, **options)
 
+    async def open_async(self, path: str, mode: str = "rb", **options: Any) -> Any:
+        if set(mode) & set("wax+"):
+            self._refuse(path)
+        return await super().open_async(path, mode, **options)
+
     # --- a read-only filesystem ---------------------------------------------------------------------------------------
 
     def _refuse(self, *_: Any, **__: Any) -> NoReturn:
@@ -214,7 +231,9 @@ class NersembleFileSystem(fsspec.asyn.AsyncFileSystem):
     async def _refuse_async(self, *_: Any, **__: Any) -> NoReturn:
         self._refuse()
 
-    _rm_file = _rm = _cp_file = _put_file = _pipe_file = _mkdir = _makedirs = _refuse_async
+    _rm_file = _rm = _cp_file = _copy = _mv_file = _put_file = _put = _pipe_file = _pipe = _mkdir = _makedirs = (
+        _refuse_async
+    )
     rmdir = touch = mkdir = makedirs = rm = rm_file = mv = move = cp = copy = put = put_file = pipe = pipe_file = (
         _refuse
     )

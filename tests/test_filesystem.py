@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import io
 import json
 import os
 import pickle
-import shutil
 import socket
 import subprocess
 import sys
@@ -516,51 +514,6 @@ def test_a_server_that_shows_a_web_page_gets_a_sentence(serve):
     serve(Page)
     with pytest.raises(CatalogError, match="web page"):
         NersembleFileSystem().ls("")
-
-
-# --- read-only ------------------------------------------------------------------------------------------------------
-
-CHANGES = {
-    "rm": lambda fs: fs.rm(VIDEO),
-    "rm_file": lambda fs: fs.rm_file(VIDEO),
-    "rm recursive": lambda fs: fs.rm("240", recursive=True),
-    "delete": lambda fs: fs.delete(VIDEO),
-    "rmdir": lambda fs: fs.rmdir("240"),
-    "mkdir": lambda fs: fs.mkdir("999"),
-    "makedirs": lambda fs: fs.makedirs("999/a", exist_ok=True),
-    "makedir": lambda fs: fs.makedir("999"),
-    "mkdirs": lambda fs: fs.mkdirs("999/a"),
-    "touch": lambda fs: fs.touch("240/new"),
-    "pipe": lambda fs: fs.pipe(VIDEO, b"x"),
-    "pipe_file": lambda fs: fs.pipe_file(VIDEO, b"x"),
-    "put": lambda fs: fs.put(__file__, "240/new"),
-    "put_file": lambda fs: fs.put_file(__file__, "240/new"),
-    "upload": lambda fs: fs.upload(__file__, "240/new"),
-    "cp": lambda fs: fs.cp(VIDEO, "240/new"),
-    "copy": lambda fs: fs.copy(VIDEO, "240/new"),
-    "cp_file": lambda fs: fs.cp_file(VIDEO, "240/new"),
-    "mv": lambda fs: fs.mv(VIDEO, "240/new"),
-    "move": lambda fs: fs.move(VIDEO, "240/new"),
-    "rename": lambda fs: fs.rename(VIDEO, "240/new"),
-    "write_text": lambda fs: fs.write_text("240/new", "x"),
-    "write_bytes": lambda fs: fs.write_bytes("240/new", b"x"),
-    "open w": lambda fs: fs.open(VIDEO, "w"),
-    "open wb": lambda fs: fs.open(VIDEO, "wb"),
-    "open ab": lambda fs: fs.open(VIDEO, "ab"),
-    "open xb": lambda fs: fs.open(VIDEO, "xb"),
-    "open r+b": lambda fs: fs.open(VIDEO, "r+b"),
-}
-
-
-@pytest.mark.parametrize("change", CHANGES)
-def test_nothing_can_be_changed(demo_folder, tmp_path, change):
-    folder = tmp_path / "data"
-    shutil.copytree(demo_folder / "240/calibration", folder / "240/calibration")
-    before = sorted(folder.rglob("*"))
-    with pytest.raises(OSError, match="read-only") as caught:
-        CHANGES[change](NersembleFileSystem(folder=folder))
-    assert caught.value.errno == errno.EROFS
-    assert sorted(folder.rglob("*")) == before
 
 
 # --- what it holds --------------------------------------------------------------------------------------------------
