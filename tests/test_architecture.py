@@ -19,7 +19,8 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 ORDER = """
     errors layout timesteps camera color video
     envfile access loop transport remote catalog catalog_cache folder listing selection filesystem
-    progress downloads opening features capture rows metadata shards config builder registration loading
+    progress downloads opening features folder_files folder_data capture rows metadata shards config builder
+    registration loading
     prepare hub engines export training demo autoload cli __main__
 """.split()
 
