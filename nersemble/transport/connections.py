@@ -6,6 +6,7 @@ Whatever is called here may fail with an error that quotes the host: only ``Http
 from __future__ import annotations
 
 import base64
+import contextlib
 import http.client
 import os
 import select
@@ -104,9 +105,10 @@ class Connections:
                 context = ssl.create_default_context()
                 paths = ssl.get_default_verify_paths()
                 if not (paths.cafile or paths.capath or os.environ.get("SSL_CERT_FILE")):  # Python without roots
-                    import certifi
+                    with contextlib.suppress(ImportError):
+                        import certifi
 
-                    context.load_verify_locations(certifi.where())
+                        context.load_verify_locations(certifi.where())
                 self._context = context
             return self._context
 
