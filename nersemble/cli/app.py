@@ -16,12 +16,17 @@ import typer
 
 from .. import __version__
 from ..errors import NersembleError
+from .options import STOPPED, SpacedAssets
 
-#: Each command: its name, where its function is, and settings for its parser.
+#: Each command: its name, where its function is, and what else its parser should know.
 COMMANDS: list[tuple[str, str, dict[str, Any]]] = [
+    ("list", "nersemble.cli.list:list_published", {}),
+    ("download", "nersemble.cli.download:download", {"cls": SpacedAssets}),
+    ("status", "nersemble.cli.status:status", {}),
+    ("verify", "nersemble.cli.verify:verify", {}),
     ("demo", "nersemble.cli.demo:demo", {}),
     # Mistaken options reach the function too, which refuses them without repeating what may be a URL.
-    ("login", "nersemble.cli.login:login", {"ignore_unknown_options": True}),
+    ("login", "nersemble.cli.login:login", {"context_settings": {"ignore_unknown_options": True}}),
     ("autoload", "nersemble.cli.autoload:autoload", {}),
 ]
 _URL_GIVEN = (
@@ -40,6 +45,8 @@ def main() -> None:
         build()(prog_name="nersemble")
     except NersembleError as error:
         problem = str(error)
+    except KeyboardInterrupt:
+        sys.exit(STOPPED)
     if problem:
         _fail(problem)
 
@@ -51,7 +58,7 @@ def build() -> typer.Typer:
     app.callback()(_options)
     for name, place, settings in COMMANDS:
         module, _, function = place.partition(":")
-        app.command(name, context_settings=settings)(getattr(importlib.import_module(module), function))
+        app.command(name, **settings)(getattr(importlib.import_module(module), function))
     return app
 
 

@@ -196,7 +196,11 @@ def content_range(headers: Mapping[str, str]) -> tuple[int | None, int | None]:
 
 
 def _names(headers: Mapping[str, str], validator: str) -> bool:
-    return headers.get("etag" if validator.startswith('"') else "last-modified") == validator
+    """Whether an answer to If-Range is of the version asked for.
+
+    One that does not say has the server's word for it, and the bytes that are compared.
+    """
+    return headers.get("etag" if validator.startswith('"') else "last-modified", validator) == validator
 
 
 __all__ = ["claim_part", "content_range", "fetch", "finish_part", "part_key", "storage_error", "version_of"]

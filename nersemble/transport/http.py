@@ -10,7 +10,7 @@ from ..access import AccessURL
 from ..errors import TransportError
 from .base import Fetched, FetchOptions, Part, Stat, uri
 from .cancel import Cancel
-from .client import Answer, Exchange, HttpClient, Sink
+from .client import Answer, Exchange, HttpClient, Refusal, Sink
 from .fetch import content_range, fetch
 from .policy import NEXT_STEP, Pace, raise_unless_found
 
@@ -62,8 +62,11 @@ class HttpFiles:
     def stat(self, path: str, cancel: Cancel) -> Stat:
         answer = self._ask("HEAD", path, _Body({}), cancel)
         if answer.status in (403, 405, 501):  # some servers refuse HEAD alone
-            part = self.read(path, 0, 1, cancel)
-            return Stat(part.size, part.etag)
+            answer = self._ask("GET", path, _Glance(), cancel)
+            if answer.status == 206:
+                return Stat(content_range(answer.headers)[1], answer.headers.get("etag"))
+            if answer.status == 416:  # an empty file has no first byte
+                return Stat(0, answer.headers.get("etag"))
         raise_unless_found(answer.status, path)
         length = answer.headers.get("content-length", "")
         return Stat(int(length) if length.isdigit() else None, answer.headers.get("etag"))
@@ -78,9 +81,22 @@ class HttpFiles:
         answer = self.client.request(method, path, body, cancel)
         if answer.cancelled:
             raise CancelledError
-        if answer.failure:
+        if answer.failure and answer.failure is not _SEEN:
             raise TransportError(f"{uri(path)} could not be fetched: {answer.failure}. {NEXT_STEP}")
         return answer
+
+
+_SEEN = Refusal("the head is enough")
+
+
+class _Glance(Exchange):
+    """Looks at the head of an answer and lets go of its body: without ranges, that is the whole file."""
+
+    def headers(self) -> dict[str, str]:
+        return {"Range": "bytes=0-0"}
+
+    def accept(self, answer: Answer) -> Refusal:
+        return _SEEN
 
 
 class _Body(Exchange):
