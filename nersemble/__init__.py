@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from .camera import Camera, resize_intrinsics
     from .color import correct_color
     from .downloads import DownloadReport, download, folder_status, plan_download
+    from .downloads.verify import verify_folder
     from .errors import (
         AccessError,
         AssetNotFoundError,
@@ -61,6 +62,7 @@ _HOMES = {
     "open_folder": "folder_data",
     "plan_download": "downloads",
     "resize_intrinsics": "camera",
+    "verify_folder": "downloads.verify",
 }
 
 __all__ = [
@@ -88,6 +90,7 @@ __all__ = [
     "open_folder",
     "plan_download",
     "resize_intrinsics",
+    "verify_folder",
 ]
 
 

@@ -7,6 +7,7 @@ warning.  What is kept holds no URL: it is told from what another URL gave by a 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import secrets
@@ -16,9 +17,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 from .access import AccessURL, find_access, root_name
+from .caches import cache_folder
 from .catalog import Catalog, parse_catalog
 from .errors import StaleCatalogWarning, TransportError
 from .layout import SEQUENCES_CSV
@@ -26,8 +27,6 @@ from .transport import Files, shared_files, wait_for
 
 #: How long a table is used without asking for a newer one, in seconds.
 LIFE = 24 * 3600.0
-#: How long to wait for another process that asks, in seconds.
-LOCK_TIMEOUT = 120.0
 
 
 @dataclass(frozen=True)
@@ -64,7 +63,7 @@ def published_table(name: str, check: Callable[[bytes], object], *, refresh: boo
     access = find_access()
     if access.is_folder:
         return wait_for(lambda cancel: shared_files(access).read(name, 0, None, cancel)).data
-    place = cache_folder() / f"{name}.kept"
+    place = cache_folder() / "catalog" / root_name() / f"{name}.kept"
     began = time.time()
     kept, data = _load(place, access)
     if kept is not None and not refresh and 0 <= began - kept.checked < LIFE:
@@ -74,12 +73,6 @@ def published_table(name: str, check: Callable[[bytes], object], *, refresh: boo
         if kept is not None and kept.checked >= began:  # another process has just asked
             return data
         return _fetch(name, check, access, place, kept, data)
-
-
-def cache_folder() -> Path:
-    """The folder for what is known of the server behind the access URL."""
-    home = os.environ.get("XDG_CACHE_HOME", "")
-    return (Path(home) if home else Path.home() / ".cache") / "nersemble" / "catalog" / root_name()
 
 
 def _fetch(
@@ -128,21 +121,17 @@ def _store(place: Path, kept: _Kept, data: bytes) -> None:
 
 @contextlib.contextmanager
 def _locked(place: Path) -> Iterator[None]:
-    """One process at a time; without a lock where the disk knows none, or another one holds it for too long."""
-    from filelock import FileLock
-
-    lock: Any = None
-    try:
+    """One process at a time, which ends with it; without a lock where the disk knows none."""
+    lock = -1
+    with contextlib.suppress(OSError):
         place.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(f"{place}.lock")
-        lock.acquire(timeout=LOCK_TIMEOUT)
-    except (OSError, NotImplementedError):  # filelock's Timeout is an OSError too
-        lock = None
+        lock = os.open(f"{place}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        fcntl.flock(lock, fcntl.LOCK_EX)
     try:
         yield
     finally:
-        if lock is not None:
-            lock.release()
+        if lock >= 0:
+            os.close(lock)
 
 
 @lru_cache(maxsize=4)

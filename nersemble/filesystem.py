@@ -25,8 +25,8 @@ from .folder import read_folder_catalog
 from .layout import PARTICIPANTS_CSV, PROTOCOL, SEQUENCES_CSV
 from .listing import list_directory
 from .remote import NersembleFile
-from .transport import FolderFiles, Transport, open_files, shared_files, wait_for
-from .transport.threads import to_thread
+from .transport import FolderFiles, open_files, shared_files, wait_for
+from .transport.awaited import Transport, to_thread
 
 #: How long a listing may rest on a catalogue looked up before, in seconds.
 CATALOG_LIFE = 60.0

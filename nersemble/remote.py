@@ -9,7 +9,8 @@ from typing import Any, Protocol
 from . import loop
 from .errors import TransportError
 from .layout import PROTOCOL
-from .transport import Part, Stat, Transport
+from .transport import Part, Stat
+from .transport.awaited import Transport
 from .video.source import WindowReader
 
 #: Bytes read when a file is opened.

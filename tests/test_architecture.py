@@ -17,8 +17,8 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 
 #: Rooms, from the ground up: each may import only those before it.  A new module is put where it belongs.
 ORDER = """
-    errors layout timesteps camera color video
-    envfile access loop transport remote catalog catalog_cache folder listing selection filesystem
+    errors units layout timesteps camera color video
+    caches envfile access loop transport remote catalog catalog_cache folder listing selection filesystem
     progress downloads opening features folder_files folder_data capture rows metadata shards config builder
     registration loading
     prepare hub engines export training demo autoload cli __main__

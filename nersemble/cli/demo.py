@@ -22,7 +22,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..access import ACCESS_FORM, DATA_URL
+from ..caches import VARIABLE
 from ..errors import FrameError, MissingAssetWarning, NersembleError, SelectionError
+from ..units import format_bytes
 
 if TYPE_CHECKING:
     from ..demo import DemoOptions, DemoServer
@@ -104,11 +106,11 @@ def _try_out(options: DemoOptions, folder: Path | None, port: int | None, output
         if cache_dir is None:
             scratch = tempfile.TemporaryDirectory(prefix="nersemble-demo-", ignore_cleanup_errors=True)
             cache_dir = Path(stack.enter_context(scratch))
-        _prepare(server.url)
+        _prepare(server.url, cache_dir)
         tour = _Tour(server, options, str(cache_dir.absolute()))
         size = sum(path.stat().st_size for path in place.rglob("*") if path.is_file())
         typer.echo("A synthetic capture in the layout of NeRSemble v2, served on this machine:")
-        typer.echo(f"{_contents(options)}, {_bytes(size)}\n")
+        typer.echo(f"{_contents(options)}, {format_bytes(size)}\n")
         tour.stream()
         tour.download()
         tour.look(output)
@@ -204,7 +206,7 @@ class _Tour:
         seconds = time.perf_counter() - start
         requests = self.server.requests
         size = sum(request.body_bytes for request in requests)
-        cost = f"{seconds:7.2f} s {_count(len(requests), 'request'):>13} {_bytes(size):>9}"
+        cost = f"{seconds:7.2f} s {_count(len(requests), 'request'):>13} {format_bytes(size):>9}"
         typer.echo(f"  {label:<18}{cost}   {', '.join(notes)}".rstrip())
 
     def _prove(self, row: dict[str, Any]) -> None:
@@ -285,11 +287,12 @@ def _listening(options: DemoOptions, place: Path, port: int, *, strictly: bool) 
         yield listening
 
 
-def _prepare(url: str) -> None:
+def _prepare(url: str, cache_dir: Path) -> None:
     """Read from the demo's server in this process, and keep progress bars and logs of datasets off the screen."""
     import datasets
 
     os.environ[DATA_URL] = url
+    os.environ[VARIABLE] = str(cache_dir.absolute() / "nersemble")
     if datasets.config.TORCH_AVAILABLE:  # or the first stream imports it, which is no part of its cost
         importlib.import_module("torch")
     datasets.disable_progress_bars()
@@ -321,9 +324,3 @@ def _contents(options: DemoOptions) -> str:
 
 def _count(number: int, what: str) -> str:
     return f"{number:,} {what}{'' if number == 1 else 's'}"
-
-
-def _bytes(size: float) -> str:
-    if size < 1000:
-        return f"{size:.0f} B"
-    return f"{size / 1e3:.0f} kB" if size < 999_500 else f"{size / 1e6:.1f} MB"

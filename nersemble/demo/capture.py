@@ -14,6 +14,7 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from nersemble.caches import cache_folder
 from nersemble.demo.options import DemoOptions
 from nersemble.demo.rig import demo_rig, wobble
 from nersemble.demo.worker import run_views
@@ -75,14 +76,14 @@ def ensure_capture(
 
     Args:
         options: What to make.
-        cache_dir: Folder that holds the captures, one folder for each set of options; by default ``nersemble/demo``
-            in ``$XDG_CACHE_HOME``, or in ``~/.cache``.
+        cache_dir: Folder that holds the captures, one folder for each set of options; by default ``demo`` in
+            the user's cache (``nersemble.caches``).
         progress: As in ``make_capture``; not called when the capture is found.
 
     Returns:
         The capture's folder.  Treat it as read-only: other processes may be using it.
     """
-    place = _cache_folder(cache_dir) / options.fingerprint()
+    place = (cache_folder() / "demo" if cache_dir is None else Path(cache_dir)) / options.fingerprint()
     if place.is_dir():
         return place
     try:
@@ -92,13 +93,6 @@ def ensure_capture(
         if place.is_dir():
             return place
         raise
-
-
-def _cache_folder(cache_dir: str | os.PathLike[str] | None) -> Path:
-    if cache_dir is not None:
-        return Path(cache_dir)
-    home = os.environ.get("XDG_CACHE_HOME")
-    return (Path(home) if home else Path.home() / ".cache") / "nersemble" / "demo"
 
 
 def _write_pictures(root: Path, options: DemoOptions, workers: int | None, progress: Progress | None) -> None:

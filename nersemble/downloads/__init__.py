@@ -6,12 +6,12 @@ import os
 from typing import Any
 
 from ..selection import Selection
+from ..units import format_bytes, parse_rate
 from .estimate import Estimate
 from .plan import Counts, Plan, plan_download, plan_files
 from .probe import server_sizes
 from .record import Record
 from .report import DownloadReport, FileEvent, Progress
-from .sizes import format_bytes, parse_rate
 from .status import Status, folder_status
 
 __all__ = [

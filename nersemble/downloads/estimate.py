@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..layout import AssetPath
-from .sizes import format_bytes
+from ..units import format_bytes
 
 #: Bytes of a file whose size is not known and of whose kind none is: the mean of the published 170,631 videos
 #: (1,490 GB), and rough guesses.

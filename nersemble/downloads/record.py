@@ -18,6 +18,8 @@ NAME = ".nersemble.tsv"
 #: How long "the server does not have it" is believed, in seconds.
 GONE_LIFE = 24 * 3600.0
 _HEAD = "nersemble"
+#: Ends a line that an earlier process may have left cut off, so that it has more words than any that counts.
+_CUT = "\t\t\t\n"
 
 
 class Record:
@@ -47,7 +49,7 @@ class Record:
             text = record._path.read_text(encoding="utf-8", errors="replace")
         except OSError:
             return record
-        for line in text.splitlines():
+        for line in text.split("\n")[:-1]:  # what stands behind the last end of a line was cut off
             record._read(line.split("\t"))
         return record
 
@@ -90,9 +92,9 @@ class Record:
 
     def add_gone(self, path: str, tag: str) -> None:
         """Remember that the server does not have a file."""
-        now = time.time()
+        now = int(time.time())
         self._gone[path] = (now, tag)
-        self._write("gone", path, f"{now:.0f}", tag)
+        self._write("gone", path, str(now), tag)
 
     def mark_bad(self, path: str, reason: str) -> None:
         """Remember that a file is damaged as it is now, so that the next download fetches it again."""
@@ -135,7 +137,8 @@ class Record:
         with self._lock, contextlib.suppress(OSError):  # it is a hint: a folder that cannot be written has none
             if self._file < 0:
                 self._file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
-                # A line cut off by the end of an earlier process ends here.
-                start = "\n" if os.fstat(self._file).st_size else ""
-                line = f"{start}{_HEAD}\t1\t{self.salt}\n{line}"
-            os.write(self._file, line.encode())
+                line = f"{_CUT if os.fstat(self._file).st_size else ''}{_HEAD}\t1\t{self.salt}\n{line}"
+            data = line.encode()
+            if os.write(self._file, data) != len(data):  # the disk is full
+                os.close(self._file)
+                self._file = -1

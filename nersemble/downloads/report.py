@@ -8,7 +8,7 @@ from typing import Any
 
 from ..errors import NersembleError, TransportError
 from ..layout import AssetPath
-from .sizes import format_bytes
+from ..units import format_bytes
 
 #: Files that a report names in each list.
 NAMED = 10

@@ -7,19 +7,16 @@ is put off.
 
 from __future__ import annotations
 
+import contextlib
 import errno
-import os
 import queue
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import CancelledError
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..catalog import parse_catalog, parse_participants
-from ..catalog_cache import published_table
 from ..errors import (
     AccessError,
     AssetNotFoundError,
@@ -29,13 +26,11 @@ from ..errors import (
     TransportError,
 )
 from ..layout import AssetPath
-from ..transport import Cancel, FetchOptions, Throttle, shared_files
-from ..transport.fetch import part_key
-from ..transport.part_file import is_written_elsewhere
-from .assets import parts_folder
+from ..transport import Cancel, Throttle, shared_files
+from ..units import format_bytes
 from .estimate import SizeModel
+from .get import Getter
 from .report import DownloadReport, FileEvent, Progress
-from .sizes import format_bytes
 
 if TYPE_CHECKING:
     from .plan import Plan
@@ -77,13 +72,13 @@ class Run:
             raise SelectionError(f"max_rate is a positive number of bytes a second, not {max_rate!r}.")
         self.plan, self.watch, self.on_file = plan, watch, on_file
         self.files = shared_files(plan.root)
-        self.throttle = None if max_rate is None else Throttle(max_rate)
         self.cancel = Cancel()
+        self.getter = Getter(plan, self.files, None if max_rate is None else Throttle(max_rate), self.cancel)
         self.queue = deque([*plan.unchecked, *plan.todo])
         self.workers = min(workers, max(len(self.queue), 1))
-        self.events: queue.SimpleQueue[FileEvent] = queue.SimpleQueue()
+        #: What came of a file; None from a worker that has ended.
+        self.events: queue.SimpleQueue[FileEvent | None] = queue.SimpleQueue()
         self.report = DownloadReport(plan.folder, kept=len(plan.done), missing=list(plan.absent))
-        self.received = 0
         self._lock = threading.Lock()
         self._in_a_row = self._refused_in_a_row = 0
         self._stopped = ""
@@ -102,7 +97,7 @@ class Run:
         for thread in threads:
             thread.start()
         try:
-            self._watch_over(threads, sizes)
+            self._watch_over(len(threads), sizes)
         except BaseException:
             self.cancel.cancel()
             deadline = time.monotonic() + GRACE
@@ -113,7 +108,7 @@ class Run:
             self.plan.record.close()
         self.report.not_tried = len(self.queue)
         self.report.stopped = self._stopped
-        self.report.bytes = self.received
+        self.report.bytes = self.getter.received
         self.report.seconds = time.monotonic() - began
         self.report.missing.sort()
         self._tell()
@@ -152,17 +147,15 @@ class Run:
 
     # --- the calling thread -------------------------------------------------------------------------------------------
 
-    def _watch_over(self, threads: list[threading.Thread], sizes: dict[AssetPath, float]) -> None:
+    def _watch_over(self, working: int, sizes: dict[AssetPath, float]) -> None:
         told = 0.0
-        while True:
-            alive = any(thread.is_alive() for thread in threads)
-            try:
-                event = self.events.get(timeout=TICK) if alive else self.events.get_nowait()
-            except queue.Empty:
-                if not alive:
-                    return
-            else:
-                self._note(event, sizes)
+        while working:
+            with contextlib.suppress(queue.Empty):
+                event = self.events.get(timeout=TICK)
+                if event is None:
+                    working -= 1
+                else:
+                    self._note(event, sizes)
             if time.monotonic() - told >= TICK:
                 told = time.monotonic()
                 self._tell()
@@ -189,19 +182,19 @@ class Run:
         if self.watch is None:
             return
         now, report = time.monotonic(), self.report
-        self._history.append((now, self.received))
+        self._history.append((now, self.getter.received))
         while len(self._history) > 2 and now - self._history[0][0] > RATE_SECONDS:
             self._history.popleft()
         then, before = self._history[0]
-        rate = (self.received - before) / (now - then) if now > then else 0.0
+        rate = (self.getter.received - before) / (now - then) if now > then else 0.0
         pause = self.files.client.pace.remaining() if hasattr(self.files, "client") else 0.0
         done = report.fetched + report.kept + len(report.missing) + len(report.failed)
         self.watch(
             Progress(
                 files_done=done,
                 files_total=len(self.plan.files),
-                bytes_done=self.received,
-                bytes_total=max(round(self._expected), self.received),
+                bytes_done=self.getter.received,
+                bytes_total=max(round(self._expected), self.getter.received),
                 rate=rate,
                 failed=len(report.failed),
                 missing=len(report.missing),
@@ -212,6 +205,12 @@ class Run:
     # --- the workers --------------------------------------------------------------------------------------------------
 
     def _work(self) -> None:
+        try:
+            self._work_through()
+        finally:
+            self.events.put(None)
+
+    def _work_through(self) -> None:
         while not (self.cancel.cancelled or self._stopped):
             try:
                 asset = self.queue.popleft()
@@ -232,8 +231,9 @@ class Run:
         """See to one file; None if it is put off."""
         event: FileEvent | None
         try:
-            is_table = asset.kind in ("participants", "sequences")
-            event = self._get_table(asset) if is_table else self._get_file(asset)
+            event = self.getter.get(asset)
+        except CancelledError:  # an Exception, to concurrent.futures
+            raise
         except AssetNotFoundError:
             self.plan.record.add_gone(str(asset), self.plan.tag)
             event = FileEvent(asset, "missing")
@@ -251,55 +251,13 @@ class Run:
                 self._in_a_row = self._refused_in_a_row = 0
         return event
 
-    def _get_file(self, asset: AssetPath) -> FileEvent | None:
-        plan, path = self.plan, str(asset)
-        target = plan.folder / path
-        size = _size(target)
-        if size is not None and asset not in plan.replaced:
-            right = plan.record.size(path)
-            if right is None:
-                right = self.files.stat(path, self.cancel).size
-            if right is None or right == size:
-                plan.record.add_size(path, size)
-                return FileEvent(asset, "kept", size)
-        parts = parts_folder(plan.folder, asset)
-        if is_written_elsewhere(parts, part_key(parts, target)):
-            return None
-        options = FetchOptions(parts=parts, received=self._receive, throttle=self.throttle)
-        fetched = self.files.fetch(path, target, self.cancel, options)
-        plan.record.add_size(path, fetched.size)
-        return FileEvent(asset, "fetched", fetched.size)
-
-    def _get_table(self, asset: AssetPath) -> FileEvent:
-        """A metadata CSV, which is kept in the cache of the catalogue too."""
-        path = str(asset)
-        target = self.plan.folder / path
-        if isinstance(self.plan.root, str) or self.plan.root.is_folder:
-            data = self.files.read(path, 0, None, self.cancel).data
-        else:
-            data = published_table(path, parse_catalog if asset.kind == "sequences" else parse_participants)
-        try:
-            if target.is_file() and target.read_bytes() == data:
-                return FileEvent(asset, "kept", len(data))
-            temporary = target.with_name(f".{target.name}.{os.getpid()}.part")
-            temporary.write_bytes(data)
-            os.replace(temporary, target)
-        except OSError as error:
-            raise StorageError(f"{target} could not be written: {error.strerror}.", error.errno) from None
-        self._receive(len(data))
-        return FileEvent(asset, "fetched", len(data))
-
-    def _receive(self, count: int) -> None:
-        with self._lock:
-            self.received += count
-
     def _stop_for_disk(self, error: StorageError) -> None:
         with self._lock:
             if self._stopped:
                 return
             self._stopped = str(error)
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
-                left = max(self._expected - self.received, 0)
+                left = max(self._expected - self.getter.received, 0)
                 missing = max(left - self.plan.free_bytes, 0)
                 self._stopped = (
                     f"the disk of {self.plan.folder} is full. {format_bytes(missing)} ({round(missing):,} bytes) are "
@@ -318,10 +276,3 @@ class Run:
                 self.report._kind = AccessError
             elif isinstance(error, TransportError) and self._in_a_row >= FAILURES * max(self.workers, 4):
                 self._stopped = f"{self._in_a_row} files in a row failed, the last one so: {error}"
-
-
-def _size(target: Path) -> int | None:
-    try:
-        return target.stat().st_size
-    except OSError:
-        return None

@@ -14,6 +14,7 @@ from ..folder import read_folder_catalog
 from ..layout import AssetPath
 from ..selection import parse_config_name, select
 from .assets import list_files, parse_assets
+from .holdings import list_holdings
 from .plan import Plan, catalog_of, check_folder, choose, plan_files
 from .record import Record
 
@@ -104,24 +105,11 @@ def _fill(status: Status, plan: Plan) -> None:
     status.missing = plan.absent
     status.to_do = plan.todo
     selected = set(plan.files)
-    for asset in _published_files(plan.folder):
-        status.bytes += _size(plan.folder, asset)
+    for asset, size in list_holdings(plan.folder).files.items():
+        status.bytes += size
         if asset not in selected:
             status.not_selected.append(asset)
     status.bytes += sum(size for asset, size in plan.partial.items())
-
-
-def _published_files(folder: Path) -> list[AssetPath]:
-    """Every file in a folder that has a published name, in order."""
-    found = []
-    for home, folders, names in os.walk(folder):
-        folders.sort()
-        for name in names:
-            path = os.path.relpath(os.path.join(home, name), folder).replace(os.sep, "/")
-            asset = AssetPath.parse(path)
-            if asset is not None and str(asset) == path:
-                found.append(asset)
-    return sorted(found, key=str)
 
 
 def _size(folder: Path, asset: AssetPath) -> int:

@@ -1,13 +1,12 @@
-"""Bytes of published files, from a server or a folder, in the same few calls: blocking, and awaited."""
+"""Bytes of published files, from a server or a folder, in the same few calls.
+
+They block; ``nersemble.transport.awaited`` has the same for event loops.
+"""
 
 from __future__ import annotations
 
-import asyncio
 import atexit
 import os
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
 
 from ..access import AccessURL
 from .base import Fetched, FetchOptions, Files, Part, Stat
@@ -15,7 +14,7 @@ from .cancel import Cancel
 from .folder import FolderFiles
 from .http import HttpFiles
 from .policy import Pace
-from .threads import to_thread, wait_for
+from .threads import wait_for
 from .throttle import Throttle
 
 __all__ = [
@@ -29,14 +28,10 @@ __all__ = [
     "Part",
     "Stat",
     "Throttle",
-    "Transport",
     "open_files",
     "shared_files",
     "wait_for",
 ]
-
-#: Requests of one event loop at once.
-CONNECTIONS = 16
 
 
 def open_files(root: AccessURL | str) -> HttpFiles | FolderFiles:
@@ -64,37 +59,3 @@ def close_shared() -> None:
         if pid == os.getpid():
             files.close()
     _shared.clear()
-
-
-class Transport:
-    """``Files``, awaited: each call runs in a thread, a limited number at once.  Belongs to one event loop."""
-
-    def __init__(self, files: HttpFiles | FolderFiles) -> None:
-        self.files = files
-        self._gate: asyncio.Semaphore | None = None
-
-    def __repr__(self) -> str:
-        return f"Transport({self.files!r})"
-
-    async def read(self, path: str, start: int = 0, stop: int | None = None) -> Part:
-        """Bytes ``start`` to ``stop`` of a file, to its end by default."""
-        return await self._run(lambda cancel: self.files.read(path, start, stop, cancel))
-
-    async def stat(self, path: str) -> Stat:
-        """Size and validator of a file."""
-        return await self._run(lambda cancel: self.files.stat(path, cancel))
-
-    async def fetch(self, path: str, target: Path, received: Callable[[int], object] | None = None) -> Fetched:
-        """Write a file to ``target``, which appears whole or not at all."""
-        options = FetchOptions(received=received)
-        return await self._run(lambda cancel: self.files.fetch(path, target, cancel, options))
-
-    async def close(self) -> None:
-        """Close idle connections."""
-        self.files.close()
-
-    async def _run(self, call: Callable[[Cancel], Any]) -> Any:
-        if self._gate is None:
-            self._gate = asyncio.Semaphore(CONNECTIONS)
-        async with self._gate:
-            return await to_thread(call)

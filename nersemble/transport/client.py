@@ -59,6 +59,10 @@ class Refusal(str):
     """Why a body is not wanted, however often it is sent."""
 
 
+class BodyError(Exception):
+    """Raised by a sink that does not take a body, which fails the attempt; its text says why."""
+
+
 class Exchange:
     """What a request asks for in each attempt, and what becomes of the answer's body."""
 
@@ -72,6 +76,10 @@ class Exchange:
     def accept(self, answer: Answer) -> Sink | str:
         """Where the body of a success goes, or why it is not wanted, which fails the attempt."""
         raise NotImplementedError
+
+    def problem(self) -> str:
+        """What is wrong with all that came, although the answer was whole; "" if nothing is."""
+        return ""
 
     def progressed(self) -> bool:
         """Whether more is held than after the attempt before."""
@@ -99,7 +107,7 @@ class HttpClient:
 
     def request(self, method: str, path: str, exchange: Exchange, cancel: Cancel) -> Answer:
         """Ask until there is an answer, or no hope for one."""
-        attempt = 0
+        attempt = answered = 0  # since there was progress: failures, and those of them that the server answered with
         while True:
             self.pace.wait(cancel)
             answer = self._attempt(method, path, exchange, cancel)
@@ -109,9 +117,14 @@ class HttpClient:
                 self.pace.reached()
             if answer.final or not (answer.failure or answer.status in policy.RETRIED):
                 return answer
-            attempt = 1 if exchange.progressed() else attempt + 1
-            lasting = attempt >= policy.ATTEMPTS
-            if lasting and (answer.reached or not self.pace.worth_waiting()):
+            if exchange.progressed():
+                attempt = answered = 0
+            attempt, answered = attempt + 1, answered + answer.reached
+            if answer.reached:
+                lasting = answered >= policy.ATTEMPTS
+            else:
+                lasting = attempt >= policy.ATTEMPTS and not self.pace.worth_waiting()
+            if lasting:
                 return answer
             asked = policy.retry_after(answer.headers.get("retry-after", "")) if answer.status else None
             if asked is not None and asked > policy.LONGEST_RETRY_AFTER:
@@ -159,6 +172,10 @@ class HttpClient:
                         raise
                     try:
                         answer, whole = _receive(response, held, method, exchange)
+                    except BodyError as error:
+                        return Answer(failure=str(error), reached=True)
+                    except (OSError, http.client.HTTPException) as error:  # a server that answers is in reach
+                        return Answer(failure=policy.describe(error), reached=True)
                     finally:
                         response.close()
                     return answer
@@ -193,21 +210,26 @@ def _receive(response: http.client.HTTPResponse, held: Any, method: str, exchang
             except (OSError, http.client.HTTPException):
                 drained = False
         return answer, drained
-    sink = exchange.accept(answer)
+    sink: Sink | str
+    if headers.get("content-encoding", "identity").strip().lower() not in ("", "identity"):
+        sink = Refusal("the server sent it compressed, which was not asked for")
+    elif not response.chunked and not expected.isdigit():
+        sink = Refusal("the server does not say how long it is, so that a cut could not be noticed")
+    else:
+        try:
+            sink = exchange.accept(answer)
+        except OSError as error:
+            raise _SinkError(error) from None
     if isinstance(sink, str):
         return Answer(answer.status, headers, failure=sink, final=isinstance(sink, Refusal), reached=True), False
     problem = ""
-    final = False
-    if headers.get("content-encoding", "identity").strip().lower() not in ("", "identity"):
-        problem, final = "the server sent it compressed, which was not asked for", True
-    elif response.chunked:
+    if response.chunked:
         _read_chunks(response, sink, exchange.piece)
-    elif expected.isdigit():
-        problem = _read_exactly(response.fp, held, int(expected), sink, exchange.piece)
     else:
-        problem, final = "the server does not say how long it is, so that a cut could not be noticed", True
+        problem = _read_exactly(response.fp, held, int(expected), sink, exchange.piece)
+    problem = problem or exchange.problem()
     if problem:
-        return Answer(answer.status, headers, failure=problem, final=final, reached=True), False
+        return Answer(answer.status, headers, failure=problem, reached=True), False
     return answer, True
 
 

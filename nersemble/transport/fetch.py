@@ -16,7 +16,7 @@ from pathlib import Path
 from ..errors import StorageError, TransportError
 from .base import Fetched, FetchOptions, disk_problem, uri
 from .cancel import Cancel
-from .client import Answer, Exchange, HttpClient, Refusal, Sink
+from .client import Answer, BodyError, Exchange, HttpClient, Refusal, Sink
 from .part_file import LostClaimError, PartFile, Version
 from .policy import NEXT_STEP, raise_unless_found
 
@@ -24,6 +24,7 @@ from .policy import NEXT_STEP, raise_unless_found
 OVERLAP = 1024
 #: A file that changed as lately as this before the answer may change again under the same Last-Modified, in seconds.
 SETTLED = 60.0
+CHANGED = "it changed on the server, or the server sent something else than what was asked for"
 
 
 def part_key(parts: Path, target: Path) -> str:
@@ -44,7 +45,7 @@ def fetch(client: HttpClient, path: str, target: Path, cancel: Cancel, options: 
         part = claim_part(path, target, options)
         exchange = _Download(part, cancel, options)
         try:
-            answer = _exchange(client, path, exchange, part, cancel)
+            answer = _exchange(client, path, target, exchange, cancel)
             received += exchange.received
             finish_part(part, path, target)
             return Fetched(part.size, answer.headers.get("etag"), received)
@@ -89,23 +90,18 @@ def storage_error(error: OSError, path: str, target: Path) -> StorageError:
     return StorageError(f"{uri(path)} could not be written to {target.parent}: {disk_problem(error)}.", error.errno)
 
 
-def _exchange(client: HttpClient, path: str, exchange: _Download, part: PartFile, cancel: Cancel) -> Answer:
+def _exchange(client: HttpClient, path: str, target: Path, exchange: _Download, cancel: Cancel) -> Answer:
     answer = client.request("GET", path, exchange, cancel)
-    if answer.status == 416 and part.size and not answer.failure:  # shorter now than what is held
-        part.restart(None)
+    if answer.status == 416 and not answer.failure and exchange.forget(path, target):  # shorter now than what is held
         answer = client.request("GET", path, exchange, cancel)
     if answer.cancelled:
         raise CancelledError
     if answer.storage is not None:
-        raise storage_error(answer.storage, path, part.folder / path)
+        raise storage_error(answer.storage, path, target)
     if answer.failure:
         raise TransportError(f"{uri(path)} could not be fetched: {answer.failure}. {NEXT_STEP}")
     raise_unless_found(answer.status, path)
     return answer
-
-
-class _ChangedError(Exception):
-    """The bytes held are not those of the file."""
 
 
 class _Download(Exchange):
@@ -143,10 +139,24 @@ class _Download(Exchange):
             return "the server sent something else than what was asked for"
         if first != self._start or total != wanted.size or not _names(headers, wanted.validator):
             part.restart(None)
-            return "it changed on the server, or the server sent something else than what was asked for"
+            return CHANGED
         self._held = part.tail(part.size - self._start)
         part.go_on()
         return self._append
+
+    def forget(self, path: str, target: Path) -> bool:
+        """Begin anew; False if nothing is held that could be forgotten.
+
+        Raises:
+            StorageError: If the disk does not take it.
+        """
+        if not self._part.size:
+            return False
+        try:
+            self._part.restart(None)
+        except OSError as error:
+            raise storage_error(error, path, target) from None
+        return True
 
     def _append(self, piece: memoryview) -> None:
         self.received += len(piece)
@@ -158,13 +168,19 @@ class _Download(Exchange):
             known = min(len(self._held), len(piece))
             if piece[:known] != self._held[:known]:
                 self._part.restart(None)
-                raise _ChangedError
+                raise BodyError(CHANGED)
             self._held, piece = self._held[known:], piece[known:]
         version = self._part.version
         if version is not None and self._part.size + len(piece) > version.size:
             self._part.restart(None)
-            raise _ChangedError
+            raise BodyError(CHANGED)
         self._part.write(piece)
+
+    def problem(self) -> str:
+        version = self._part.version
+        if self._held or (version is not None and self._part.size != version.size):
+            return "the server sent less of it than it announced"
+        return ""
 
     def progressed(self) -> bool:
         best, self._best = self._best, max(self._best, self._part.size)

@@ -77,7 +77,7 @@ class HttpFiles:
     def close(self) -> None:
         self.client.close()
 
-    def _ask(self, method: str, path: str, body: _Body, cancel: Cancel) -> Answer:
+    def _ask(self, method: str, path: str, body: Exchange, cancel: Cancel) -> Answer:
         answer = self.client.request(method, path, body, cancel)
         if answer.cancelled:
             raise CancelledError

@@ -23,8 +23,8 @@ from pathlib import Path
 SUFFIX = ".part"
 #: Seconds after which the claim of another machine, which cannot be asked, counts as given up.
 FORGOTTEN = 900.0
-#: Longer validators do not fit into a file name.
-LONGEST_VALIDATOR = 100
+#: What is left of a file name, in bytes, for a key and a version, beside the claim.
+LONGEST_NAME = 255 - 80
 
 
 @dataclass(frozen=True)
@@ -39,11 +39,10 @@ class Version:
     validator: str
     size: int
 
-    def as_text(self) -> str:
-        """For a file name; "" if it does not fit into one."""
-        if len(self.validator) > LONGEST_VALIDATOR:
-            return ""
-        return f"{base64.urlsafe_b64encode(self.validator.encode()).decode().rstrip('=')}.{self.size}"
+    def as_text(self, key: str) -> str:
+        """For the name of a part of the file ``key``; "" if it does not fit into one."""
+        text = f"{base64.urlsafe_b64encode(self.validator.encode()).decode().rstrip('=')}.{self.size}"
+        return text if len(os.fsencode(key)) + len(text) <= LONGEST_NAME else ""
 
     @classmethod
     def from_text(cls, validator: str, size: str) -> Version | None:
@@ -111,6 +110,7 @@ class PartFile:
         In a new file: whoever lost the claim to the old one may still write there.
         """
         os.close(self._file)
+        self._file = -1  # whatever fails from here on: the number may soon be another file's
         with contextlib.suppress(OSError):
             self._path.unlink()
         self._path = self.folder / _name(self._key, version)
@@ -135,12 +135,12 @@ class PartFile:
             OSError: If the disk does not take it.
         """
         os.fsync(self._file)
-        os.close(self._file)
-        self._file = -1
         try:
             os.replace(self._path, target)
         except FileNotFoundError:
             raise LostClaimError from None
+        os.close(self._file)
+        self._file = -1
         for part in list_parts(self.folder, self._key):  # older versions
             if part.free:
                 with contextlib.suppress(OSError):
@@ -153,7 +153,7 @@ class PartFile:
         with contextlib.suppress(OSError):
             os.close(self._file)
         self._file = -1
-        text = self.version.as_text() if self.version else ""
+        text = self.version.as_text(self._key) if self.version else ""
         with contextlib.suppress(OSError):
             if text and self.size:
                 os.replace(self._path, self.folder / f".{self._key}.{text}{SUFFIX}")
@@ -215,7 +215,7 @@ def is_written_elsewhere(folder: Path, key: str) -> bool:
 
 def _name(key: str, version: Version | None) -> str:
     """A name that says who writes."""
-    text = (version.as_text() if version else "") or "-.-"
+    text = (version.as_text(key) if version else "") or "-.-"
     return f".{key}.{text}.by_{_here()}_{os.getpid()}_{_started(os.getpid())}_{random.getrandbits(32):08x}{SUFFIX}"
 
 

@@ -199,6 +199,8 @@ def _runs(box: bytes, count: int, *, signed: bool = False) -> NDArray[np.int64]:
 def _sizes(box: bytes) -> NDArray[np.int64]:
     constant, count = struct.unpack_from(">II", box, 4)
     if constant:
+        if count > MAX_HEADER:
+            raise _OddFile
         return np.full(count, constant, np.int64)
     return np.frombuffer(box, ">u4", count, 12).astype(np.int64)
 
@@ -211,8 +213,11 @@ def _offsets(table: dict[bytes, bytes], size: NDArray[np.int64]) -> NDArray[np.i
     if (description != 1).any():
         raise _OddFile
     chunks_in_run = np.diff(np.append(first - 1, len(chunk_offset)))
+    if (chunks_in_run < 0).any():
+        raise _OddFile
     samples_in_chunk = np.repeat(samples, chunks_in_run)
-    if samples_in_chunk.sum() < len(size):
+    # A damaged table can promise more packets than any memory holds.
+    if not len(size) <= samples_in_chunk.sum() <= len(size) + MAX_HEADER:
         raise _OddFile
     chunk = np.repeat(np.arange(len(chunk_offset)), samples_in_chunk)[: len(size)]
     before = np.cumsum(size) - size

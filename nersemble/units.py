@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from ..errors import SelectionError
+from .errors import SelectionError
 
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 
