@@ -15,4 +15,6 @@ def cache_folder() -> Path:
     if named:
         return Path(named).expanduser()
     home = os.environ.get("XDG_CACHE_HOME", "")
-    return (Path(home) if home else Path(os.path.expanduser("~/.cache"))) / "nersemble"
+    place = Path(home or os.path.expanduser("~/.cache"))
+    # A user without a home has a cache that nothing can be written to.
+    return (place if place.is_absolute() else Path(os.devnull)) / "nersemble"

@@ -26,7 +26,7 @@ from .layout import (
 ID_COLUMN = "ID"
 #: Cells that mean that a participant has a sequence.
 PRESENT = {"x", "m"}
-_SEQUENCE_NAME = re.compile(r"(EXP|EMO|SEN)-\d+-.+")
+_SEQUENCE_NAME = re.compile(r"(EXP|EMO|SEN)-\d+-[^/\\\x00-\x1f]+")
 
 
 @dataclass(frozen=True)

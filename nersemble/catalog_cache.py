@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import hashlib
 import json
 import os
 import secrets
@@ -25,6 +26,8 @@ from .errors import StaleCatalogWarning, TransportError
 from .layout import SEQUENCES_CSV
 from .transport import Files, shared_files, wait_for
 
+#: How long to wait for another process that asks, in seconds.
+LOCK_TIMEOUT = 60.0
 #: How long a table is used without asking for a newer one, in seconds.
 LIFE = 24 * 3600.0
 
@@ -36,6 +39,7 @@ class _Kept:
     salt: str
     tag: str
     checked: float
+    digest: str
     etag: str | None = None
     modified: str | None = None
 
@@ -70,7 +74,10 @@ def published_table(name: str, check: Callable[[bytes], object], *, refresh: boo
         return data
     with _locked(place):
         kept, data = _load(place, access)
-        if kept is not None and kept.checked >= began:  # another process has just asked
+        if kept is not None and began <= kept.checked <= time.time():  # another process has just asked
+            return data
+        if kept is not None and began <= _failed_at(place) <= time.time():  # in vain
+            _warn_of_age(kept, "the server failed another process just now.")
             return data
         return _fetch(name, check, access, place, kept, data)
 
@@ -85,15 +92,33 @@ def _fetch(
     except TransportError as error:
         if kept is None:
             raise
-        days = (time.time() - kept.checked) / 86400
-        warnings.warn(StaleCatalogWarning(f"The catalogue of {days:.1f} days ago is used: {error}"), stacklevel=4)
+        with contextlib.suppress(OSError):
+            _failure(place).touch()
+        _warn_of_age(kept, str(error))
         return data
     if part is not None:
         check(part.data)
         data, etag, modified = part.data, part.etag, part.modified
     salt = kept.salt if kept else secrets.token_hex(8)
-    _store(place, _Kept(salt, access.tag(salt), time.time(), etag, modified), data)
+    _store(place, _Kept(salt, access.tag(salt), time.time(), _digest(data), etag, modified), data)
     return data
+
+
+def _failure(place: Path) -> Path:
+    return place.with_name(f"{place.name}.failed")
+
+
+def _failed_at(place: Path) -> float:
+    """When the server last failed, 0 if it did not."""
+    try:
+        return _failure(place).stat().st_mtime
+    except OSError:
+        return 0.0
+
+
+def _warn_of_age(kept: _Kept, problem: str) -> None:
+    days = (time.time() - kept.checked) / 86400
+    warnings.warn(StaleCatalogWarning(f"The catalogue of {days:.1f} days ago is used: {problem}"), stacklevel=5)
 
 
 def _load(place: Path, access: AccessURL) -> tuple[_Kept | None, bytes]:
@@ -101,9 +126,10 @@ def _load(place: Path, access: AccessURL) -> tuple[_Kept | None, bytes]:
     try:
         head, _, data = place.read_bytes().partition(b"\n")
         kept = _Kept(**json.loads(head))
-        if kept.tag == access.tag(kept.salt):
+        # Whatever else lies there is none, also what a crash of the machine left of it.
+        if kept.tag == access.tag(kept.salt) and kept.digest == _digest(data) and kept.checked >= 0:
             return kept, data
-    except (OSError, ValueError, TypeError):
+    except (OSError, ValueError, TypeError, AttributeError):
         pass
     return None, b""
 
@@ -119,14 +145,23 @@ def _store(place: Path, kept: _Kept, data: bytes) -> None:
             temporary.unlink(missing_ok=True)
 
 
+def _digest(data: bytes) -> str:
+    return hashlib.blake2s(data, digest_size=16).hexdigest()
+
+
 @contextlib.contextmanager
 def _locked(place: Path) -> Iterator[None]:
-    """One process at a time, which ends with it; without a lock where the disk knows none."""
+    """One process at a time; without a lock where the disk knows none, or another process holds it for too long."""
     lock = -1
     with contextlib.suppress(OSError):
         place.parent.mkdir(parents=True, exist_ok=True)
         lock = os.open(f"{place}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        for _ in range(int(LOCK_TIMEOUT / 0.05)):
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                time.sleep(0.05)
     try:
         yield
     finally:

@@ -202,6 +202,28 @@ class NersembleFileSystem(fsspec.asyn.AsyncFileSystem):
         callback.set_size(fetched.size)
         callback.absolute_update(fetched.size)
 
+    # Waited for by ``loop.run``, so that Ctrl-C ends what they do; fsspec's own would leave it to its thread.
+
+    def get(self, *args: Any, **options: Any) -> Any:
+        """Copy files and directories to disk; each file appears whole or not at all."""
+        return loop.run(self._get(*args, **options))
+
+    def get_file(self, *args: Any, **options: Any) -> Any:
+        """Copy one file to disk."""
+        return loop.run(self._get_file(*args, **options))
+
+    def cat(self, *args: Any, **options: Any) -> Any:
+        """Read files whole."""
+        return loop.run(self._cat(*args, **options))
+
+    def cat_file(self, *args: Any, **options: Any) -> Any:
+        """Read a file, or a part of it."""
+        return loop.run(self._cat_file(*args, **options))
+
+    def cat_ranges(self, *args: Any, **options: Any) -> Any:
+        """Read parts of files."""
+        return loop.run(self._cat_ranges(*args, **options))
+
     def _open(self, path: str, mode: str = "rb", **_: Any) -> Any:
         if mode != "rb":
             self._refuse(path)

@@ -39,6 +39,7 @@ class NersembleFile(io.RawIOBase):
         self._position = 0
         self._size: int | None = None
         self._etag: str | None = None
+        self._modified: str | None = None
         self._whole: bytes | None = None
         self._reader = WindowReader(self)
         self.name = f"{PROTOCOL}://{path}"
@@ -67,9 +68,11 @@ class NersembleFile(io.RawIOBase):
 
     def _read_part(self, start: int, stop: int | None) -> bytes:
         part = loop.run(self._fetch_part(start, stop))
-        if self._etag is not None and part.etag is not None and part.etag != self._etag:
+        seen = (self._etag, part.etag), (self._modified, part.modified), (self._size, part.size)
+        if any(None not in pair and pair[0] != pair[1] for pair in seen):
             raise TransportError(f"{self.name} changed on the server while it was read. Open it again.")
         self._etag = part.etag or self._etag
+        self._modified = part.modified or self._modified
         self._size = self._size if part.size is None else part.size
         if part.whole:  # all of it came, asked for or not (a server without ranges): never ask again
             self._whole = part.data

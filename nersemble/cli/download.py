@@ -59,6 +59,7 @@ def download(
     command then fetches only that.
     """
     options.show_notes()
+    options.stop_on_signals()
     begun = False
     code: int | None = None
     try:
@@ -81,6 +82,10 @@ def download(
     except KeyboardInterrupt:
         kept = "What was downloaded is kept, and the same command goes on from there."
         typer.echo(f"\nStopped. {kept if begun else 'Nothing was downloaded.'}", err=True)
+        if begun and as_json:
+            from ..progress import write_json
+
+            write_json(event="end", folder=str(folder), complete=False, stopped="interrupted")
         code = options.STOPPED
     if code:
         raise typer.Exit(code)
@@ -153,7 +158,8 @@ def summary(plan: Plan) -> str:
 
     lines = [f"{options.count(len(plan.files))} selected, for {plan.folder}"]
     lines += [f"  {label:<14}{_counted(numbers)}" for label, numbers in _counts(plan).items() if numbers]
-    unchecked = f", {len(plan.unchecked):,} of them to be compared with the server's" if plan.unchecked else ""
+    unknown = sum(asset.camera is not None for asset in plan.unchecked)  # the tables are compared each time
+    unchecked = f", {unknown:,} of them to be compared with the server's" if unknown else ""
     lines.append(f"There already   {options.count(len(plan.done) + len(plan.unchecked))}{unchecked}")
     if plan.partial:
         lines.append(f"Begun           {options.count(len(plan.partial))} ({format_bytes(sum(plan.partial.values()))})")

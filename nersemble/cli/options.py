@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
 import sys
 import warnings
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -32,7 +32,8 @@ ASSETS = (
 )
 STOPPED = 130
 
-Folder = Annotated[Path, typer.Argument(metavar="DIR", help="The folder of the data set.", show_default=False)]
+# Text: a Path would make "." of "" and lose a slash of a URL.
+Folder = Annotated[str, typer.Argument(metavar="DIR", help="The folder of the data set.", show_default=False)]
 Participant = Annotated[
     list[str] | None,
     typer.Option(
@@ -109,6 +110,17 @@ def _names_assets(word: str) -> bool:
 def show_notes() -> None:
     """Show warnings of this package as notes on stderr, without the place in the code that gave them."""
     warnings.showwarning = lambda message, *_, **__: typer.echo(f"Note: {message}", err=True)
+
+
+def stop_on_signals() -> None:
+    """Let SIGTERM and SIGHUP end a command as Ctrl-C does, so that what has come is kept: schedulers send them."""
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    for name in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(name) is signal.SIG_DFL:
+            signal.signal(name, stop)
 
 
 def print_json(value: Any) -> None:

@@ -40,6 +40,8 @@ def status(
         cameras=options.written(camera, "--camera"),
         assets=options.written(assets, "--assets"),
     )
+    for name, problem in found.dropped.items():
+        typer.echo(f"Note: {name} was asked for before, and is passed over. {problem}", err=True)
     if found.offline:
         typer.echo(f"Note: only the folder itself could be looked at. {found.offline}", err=True)
     if as_json:
@@ -57,6 +59,7 @@ def _described(found: Status) -> dict[str, Any]:
         "missing": [str(asset) for asset in found.missing],
         "to_do": [str(asset) for asset in found.to_do],
         "not_selected": [str(asset) for asset in found.not_selected],
+        "dropped": found.dropped,
         "offline": found.offline,
     }
 

@@ -43,6 +43,7 @@ def verify(
     from ..progress import display, is_terminal
 
     options.show_notes()
+    options.stop_on_signals()
     kind = "none" if quiet else "bars" if is_terminal() else "lines"
     report = None
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -78,3 +79,19 @@ def list_files(catalog: Catalog, selection: Selection, assets: Iterable[str]) ->
 def parts_folder(folder: Path, asset: AssetPath) -> Path:
     """Where the parts of a file are kept: beside nothing that other tools list."""
     return folder if asset.participant is None else folder / f"{asset.participant:03d}"
+
+
+def check_folder(folder: Any) -> Path:
+    """The absolute path of a folder, which need not exist.
+
+    Raises:
+        SelectionError: If it is no path of a folder.
+    """
+    if not isinstance(folder, (str, os.PathLike)) or not os.fspath(folder):
+        raise SelectionError("Name the folder to download to.")
+    if "://" in os.fspath(folder):
+        raise SelectionError("The folder to download to is a path on disk, not a URL.")
+    place = Path(os.path.abspath(os.path.expanduser(os.fspath(folder))))
+    if place.exists() and not place.is_dir():
+        raise SelectionError(f"{place} is a file. Name a folder to download to.")
+    return place

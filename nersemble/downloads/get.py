@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..catalog import parse_catalog, parse_participants
+from ..catalog import parse_catalog
 from ..catalog_cache import published_table
-from ..errors import StorageError
-from ..layout import AssetPath
+from ..errors import AssetNotFoundError, CatalogError
+from ..layout import PARTICIPANTS_CSV, AssetPath
 from ..transport import Cancel, FetchOptions, Files, Throttle
-from ..transport.fetch import part_key
-from ..transport.part_file import is_written_elsewhere
+from ..transport.base import NotWantedError
+from ..transport.fetch import part_key, storage_error
+from ..transport.part_file import PartFile, is_written_elsewhere
 from .assets import parts_folder
+from .checks import structure_problem
 from .report import FileEvent
 
 if TYPE_CHECKING:
@@ -45,19 +46,32 @@ class Getter:
     def _file(self, asset: AssetPath) -> FileEvent | None:
         plan, path = self._plan, str(asset)
         target = plan.folder / path
-        size = _size(target)
+        before = _facts(target)
+        size = before[0] if before else None
         if size is not None and asset not in plan.replaced:
-            right = plan.record.size(path)
-            if right is None:
-                right = self._files.stat(path, self._cancel).size
-            if right is None or right == size:
+            try:
+                right = plan.record.size(path) or self._files.stat(path, self._cancel).size
+            except AssetNotFoundError:
+                return FileEvent(asset, "kept", size, "the server does not have it any more")
+            if right == size:
                 plan.record.add_size(path, size)
                 return FileEvent(asset, "kept", size)
+            if right is None and not structure_problem(target, asset.kind):  # nobody knows its size
+                return FileEvent(asset, "kept", size)
         parts = parts_folder(plan.folder, asset)
-        if is_written_elsewhere(parts, part_key(parts, target)) or _size(target) != size:  # or was, until just now
+
+        def is_left_to_us() -> bool:
+            return not is_written_elsewhere(parts, part_key(parts, target)) and _facts(target) == before
+
+        options = FetchOptions(parts=parts, received=self._count, throttle=self._throttle, wanted=is_left_to_us)
+        try:
+            fetched = self._files.fetch(path, target, self._cancel, options) if is_left_to_us() else None
+        except NotWantedError:
+            fetched = None
+        if fetched is None:
+            if _facts(target) != before:  # replaced by another process
+                plan.replaced.discard(asset)
             return None
-        options = FetchOptions(parts=parts, received=self._count, throttle=self._throttle)
-        fetched = self._files.fetch(path, target, self._cancel, options)
         plan.record.add_size(path, fetched.size)
         return FileEvent(asset, "fetched", fetched.size)
 
@@ -68,15 +82,20 @@ class Getter:
         if isinstance(self._plan.root, str) or self._plan.root.is_folder:
             data = self._files.read(path, 0, None, self._cancel).data
         else:
-            data = published_table(path, parse_catalog if asset.kind == "sequences" else parse_participants)
+            check = parse_catalog if asset.kind == "sequences" else _check_table
+            data = published_table(path, check, refresh=asset in self._plan.replaced)
         try:
             if target.is_file() and target.read_bytes() == data:
                 return FileEvent(asset, "kept", len(data))
-            temporary = target.with_name(f".{target.name}.{os.getpid()}.part")
-            temporary.write_bytes(data)
-            os.replace(temporary, target)
+            part = PartFile.claim(target.parent, target.name)
+            try:
+                part.restart(None)
+                part.write(memoryview(data))
+                part.finish(target)
+            finally:
+                part.release()
         except OSError as error:
-            raise StorageError(f"{target} could not be written: {error.strerror}.", error.errno) from None
+            raise storage_error(error, path, target) from None
         self._count(len(data))
         return FileEvent(asset, "fetched", len(data))
 
@@ -85,8 +104,20 @@ class Getter:
             self.received += count
 
 
-def _size(target: Path) -> int | None:
+def _facts(target: Path) -> tuple[int, int] | None:
+    """Length of a file and when it was written, None if it is not there."""
     try:
-        return target.stat().st_size
+        found = target.stat()
     except OSError:
         return None
+    return found.st_size, found.st_mtime_ns
+
+
+def _check_table(data: bytes) -> None:
+    """Whose columns are not known, so that only what is no table at all is refused.
+
+    Raises:
+        CatalogError: If it is none.
+    """
+    if not data.strip() or data.lstrip()[:1] == b"<":
+        raise CatalogError(f"The server sent something else than a table for {PARTICIPANTS_CSV}.")

@@ -18,7 +18,7 @@ from ..folder import read_folder_catalog
 from ..layout import AssetPath
 from ..selection import Selection, parse_config_name, select
 from ..transport.part_file import list_parts
-from .assets import NAMES, list_files, parse_assets, parts_folder
+from .assets import NAMES, check_folder, list_files, parse_assets, parts_folder
 from .estimate import Estimate, SizeModel
 from .record import Record
 from .report import DownloadReport, FileEvent, Progress
@@ -223,22 +223,6 @@ def catalog_of(root: AccessURL | str) -> Catalog:
     if isinstance(root, str):
         return read_folder_catalog(Path(root))
     return read_folder_catalog(Path(root.reveal())) if root.is_folder else published_catalog()
-
-
-def check_folder(folder: Any) -> Path:
-    """The absolute path of a folder, which need not exist.
-
-    Raises:
-        SelectionError: If it is no path of a folder.
-    """
-    if not isinstance(folder, (str, os.PathLike)) or not os.fspath(folder):
-        raise SelectionError("Name the folder to download to.")
-    if "://" in os.fspath(folder):
-        raise SelectionError("The folder to download to is a path on disk, not a URL.")
-    place = Path(os.path.abspath(os.path.expanduser(os.fspath(folder))))
-    if place.exists() and not place.is_dir():
-        raise SelectionError(f"{place} is a file. Name a folder to download to.")
-    return place
 
 
 def _sizes_on_disk(folder: Path, files: Iterable[AssetPath]) -> Iterable[int | None]:

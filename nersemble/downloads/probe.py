@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from concurrent.futures import CancelledError
 from typing import TYPE_CHECKING
 
 from ..access import AccessURL, find_access
@@ -66,6 +67,8 @@ def server_sizes(paths: Sequence[str], *, root: AccessURL | str | None = None) -
                 sizes[path] = None
             except NersembleError as error:
                 errors.append(error)
+            except CancelledError:
+                return
 
     def work_all(cancel: Cancel) -> None:
         threads = [threading.Thread(target=work, args=(cancel,), daemon=True) for _ in range(min(WORKERS, len(paths)))]

@@ -118,12 +118,12 @@ class Record:
 
     def _read(self, words: list[str]) -> None:
         match words:
-            case ["size", path, size] if size.isascii() and size.isdigit():
+            case ["size", path, size] if _is_number(size):
                 self.sizes[path] = int(size)
                 self._gone.pop(path, None)
-            case ["gone", path, at, tag] if at.isascii() and at.isdigit():
+            case ["gone", path, at, tag] if _is_number(at):
                 self._gone[path] = (float(at), tag)
-            case ["bad", path, modified, reason] if modified.isascii() and modified.isdigit():
+            case ["bad", path, modified, reason] if _is_number(modified):
                 self._bad[path] = (int(modified), reason)
             case ["asked", name, assets]:
                 self.requests[name, assets] = None
@@ -142,3 +142,7 @@ class Record:
             if os.write(self._file, data) != len(data):  # the disk is full
                 os.close(self._file)
                 self._file = -1
+
+
+def _is_number(word: str) -> bool:
+    return word.isascii() and word.isdigit() and len(word) < 20

@@ -8,6 +8,7 @@ from typing import Any
 
 from ..errors import NersembleError, TransportError
 from ..layout import AssetPath
+from ..transport.policy import NEXT_STEP
 from ..units import format_bytes
 
 #: Files that a report names in each list.
@@ -120,7 +121,7 @@ class DownloadReport:
             lines.append(f"{_files(len(self.missing))} not on the server: {_named(map(str, self.missing))}")
         if self.failed:
             lines.append(f"{_files(len(self.failed))} failed:")
-            shown = list(self.failed.items())[:NAMED]
+            shown = [(asset, reason.replace(f" {NEXT_STEP}", "")) for asset, reason in self.failed.items()][:NAMED]
             lines += [f"  {reason}" if str(asset) in reason else f"  {asset}: {reason}" for asset, reason in shown]
             if len(self.failed) > NAMED:
                 lines.append(f"  and {len(self.failed) - NAMED:,} more")
@@ -129,7 +130,7 @@ class DownloadReport:
         if self.not_tried:
             lines.append(f"{_files(self.not_tried)} not tried")
         if not self.complete:
-            lines.append("Run it again to go on: what is there is kept.")
+            lines.append("Run it again to go on: what is there is kept. `nersemble login` sets another access URL.")
         return "\n".join(lines)
 
 

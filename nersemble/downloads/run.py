@@ -10,6 +10,8 @@ from __future__ import annotations
 import contextlib
 import errno
 import queue
+import random
+import tempfile
 import threading
 import time
 from collections import deque
@@ -26,7 +28,7 @@ from ..errors import (
     TransportError,
 )
 from ..layout import AssetPath
-from ..transport import Cancel, Throttle, shared_files
+from ..transport import Cancel, HttpFiles, Throttle, shared_files
 from ..units import format_bytes
 from .estimate import SizeModel
 from .get import Getter
@@ -36,16 +38,18 @@ if TYPE_CHECKING:
     from .plan import Plan
 
 MOST_WORKERS = 64
-#: Refusals in a row, without any success, after which the access URL itself counts as refused.
+#: Refusals in a row after which the access URL itself may be refused: another file is looked at.
 REFUSALS = 8
-#: Failures in a row after which the server counts as failing altogether: this many for each worker.
+#: Failures in a row, for each worker, after which the server may be failing altogether.
 FAILURES = 3
+#: Failures in a row after which it stops in any case.
+MOST_FAILURES = 1000
 #: Seconds between looks at a file that another process is at work on.
 PUT_OFF = 0.25
 #: Seconds that threads have to keep what they hold when the download is interrupted.
 GRACE = 0.8
 #: The disk's errors after which no other file has a chance.
-DISK_ENDS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO}
+DISK_ENDS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE}
 TICK = 0.1
 #: Seconds over which the rate is taken.
 RATE_SECONDS = 10.0
@@ -72,6 +76,9 @@ class Run:
             raise SelectionError(f"max_rate is a positive number of bytes a second, not {max_rate!r}.")
         self.plan, self.watch, self.on_file = plan, watch, on_file
         self.files = shared_files(plan.root)
+        self.pace = self.files.client.pace if isinstance(self.files, HttpFiles) else None
+        if self.pace is not None:
+            self.pace.close(0)
         self.cancel = Cancel()
         self.getter = Getter(plan, self.files, None if max_rate is None else Throttle(max_rate), self.cancel)
         self.queue = deque([*plan.unchecked, *plan.todo])
@@ -80,7 +87,8 @@ class Run:
         self.events: queue.SimpleQueue[FileEvent | None] = queue.SimpleQueue()
         self.report = DownloadReport(plan.folder, kept=len(plan.done), missing=list(plan.absent))
         self._lock = threading.Lock()
-        self._in_a_row = self._refused_in_a_row = 0
+        self._in_a_row = self._refused_in_a_row = self._failed_in_a_row = 0
+        self._put_off: set[AssetPath] = set()
         self._stopped = ""
         self._expected = 0.0
         self._history: deque[tuple[float, int]] = deque()
@@ -123,8 +131,11 @@ class Run:
         plan = self.plan
         try:
             plan.folder.mkdir(parents=True, exist_ok=True)
+            if plan.todo:  # one error now, rather than one for each file
+                tempfile.TemporaryFile(dir=plan.folder).close()
         except OSError as error:
-            raise StorageError(f"{plan.folder} cannot be made: {error.strerror}.", error.errno) from None
+            problem = (error.strerror or type(error).__name__).lower()
+            raise StorageError(f"{plan.folder} cannot be written: {problem}.", error.errno) from None
         if plan.request is not None and self.queue:
             plan.record.add_request(*plan.request)
         estimate, free = plan.estimate(), plan.free_bytes
@@ -187,7 +198,6 @@ class Run:
             self._history.popleft()
         then, before = self._history[0]
         rate = (self.getter.received - before) / (now - then) if now > then else 0.0
-        pause = self.files.client.pace.remaining() if hasattr(self.files, "client") else 0.0
         done = report.fetched + report.kept + len(report.missing) + len(report.failed)
         self.watch(
             Progress(
@@ -198,9 +208,15 @@ class Run:
                 rate=rate,
                 failed=len(report.failed),
                 missing=len(report.missing),
-                note=f"the server asks to wait {pause:.0f} s" if pause >= 1 else "",
+                note=self._waiting_for(),
             )
         )
+
+    def _waiting_for(self) -> str:
+        note = "" if self.pace is None else self.pace.note
+        if not note and self._put_off and len(self._put_off) >= len(self.queue):
+            note = f"another download is at work on {len(self._put_off)} of the files"
+        return note
 
     # --- the workers --------------------------------------------------------------------------------------------------
 
@@ -222,9 +238,11 @@ class Run:
                 self.queue.append(asset)
                 return
             if event is None:  # another process is at work on it
+                self._put_off.add(asset)
                 self.queue.append(asset)
-                self.cancel.wait(PUT_OFF)
+                self.cancel.wait(PUT_OFF * random.uniform(0.5, 1.5))
             else:
+                self._put_off.discard(asset)
                 self.events.put(event)
 
     def _get(self, asset: AssetPath) -> FileEvent | None:
@@ -248,7 +266,7 @@ class Run:
             event = FileEvent(asset, "failed", reason=f"{type(error).__name__}; please report this")
         if event is not None and event.outcome != "failed":
             with self._lock:
-                self._in_a_row = self._refused_in_a_row = 0
+                self._in_a_row = self._refused_in_a_row = self._failed_in_a_row = 0
         return event
 
     def _stop_for_disk(self, error: StorageError) -> None:
@@ -256,9 +274,10 @@ class Run:
             if self._stopped:
                 return
             self._stopped = str(error)
-            if error.errno in (errno.ENOSPC, errno.EDQUOT):
-                left = max(self._expected - self.getter.received, 0)
-                missing = max(left - self.plan.free_bytes, 0)
+            left = max(self._expected - self.getter.received, 0)
+            missing = left - self.plan.free_bytes
+            # Otherwise it is not bytes that are missing, but inodes or a quota.
+            if error.errno in (errno.ENOSPC, errno.EDQUOT) and missing > 0:
                 self._stopped = (
                     f"the disk of {self.plan.folder} is full. {format_bytes(missing)} ({round(missing):,} bytes) are "
                     f"missing for the {format_bytes(left)} still to come."
@@ -269,10 +288,30 @@ class Run:
         with self._lock:
             self._in_a_row += 1
             self._refused_in_a_row += isinstance(error, AccessError)
-            if self._stopped:
+            self._failed_in_a_row += 1
+            if self.pace is not None and self.pace.closed and not self._stopped:
+                self._stopped = f"{self.pace.closed}."
+            refused = self._refused_in_a_row >= REFUSALS
+            failing = isinstance(error, TransportError) and self._failed_in_a_row >= FAILURES * max(self.workers, 4)
+            if self._stopped or not (refused or failing):
                 return
-            if self._refused_in_a_row >= REFUSALS:
-                self._stopped = f"the server refused {self._refused_in_a_row} files in a row. {error}"
-                self.report._kind = AccessError
-            elif isinstance(error, TransportError) and self._in_a_row >= FAILURES * max(self.workers, 4):
-                self._stopped = f"{self._in_a_row} files in a row failed, the last one so: {error}"
+            self._refused_in_a_row = self._failed_in_a_row = 0
+        if self._in_a_row >= MOST_FAILURES or not self._serves_others():
+            what = "were refused" if refused else "failed"
+            self._stop(error, f"{self._in_a_row} files in a row {what}, the last one so: {error}")
+
+    def _serves_others(self) -> bool:
+        """Whether the server answers for files far from those that failed, so that not all of them fail."""
+        try:
+            self.files.read(str(random.choice(self.queue)), 0, 1, self.cancel)
+        except AssetNotFoundError:
+            return True
+        except (NersembleError, IndexError):
+            return False
+        return True
+
+    def _stop(self, error: NersembleError, reason: str) -> None:
+        with self._lock:
+            if not self._stopped:
+                self._stopped = reason
+                self.report._kind = AccessError if isinstance(error, AccessError) else TransportError

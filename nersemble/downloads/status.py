@@ -9,13 +9,13 @@ from typing import Any
 
 from ..access import AccessURL, find_access
 from ..catalog import Catalog
-from ..errors import AccessError, AssetNotFoundError, TransportError
+from ..errors import AccessError, AssetNotFoundError, SelectionError, TransportError
 from ..folder import read_folder_catalog
 from ..layout import AssetPath
 from ..selection import parse_config_name, select
-from .assets import list_files, parse_assets
+from .assets import check_folder, list_files, parse_assets
 from .holdings import list_holdings
-from .plan import Plan, catalog_of, check_folder, choose, plan_files
+from .plan import Plan, catalog_of, choose, plan_files
 from .record import Record
 
 
@@ -31,6 +31,7 @@ class Status:
         to_do: Files to fetch, those begun included.
         not_selected: Files that are there outside the selection.
         bytes: Bytes on disk, of all of these.
+        dropped: What was asked for before and does not exist any more, and why.
         offline: Why the published catalogue was not used, "" if it was.
     """
 
@@ -42,6 +43,7 @@ class Status:
     not_selected: list[AssetPath] = field(default_factory=list)
     bytes: int = 0
     offline: str = ""
+    dropped: dict[str, str] = field(default_factory=dict)
 
 
 def folder_status(
@@ -72,9 +74,13 @@ def folder_status(
     requests = {} if given else Record.open(place).requests
     files: dict[AssetPath, None] = {}
     for name, names in requests:
-        selection = select(catalog, **parse_config_name(name))
+        try:
+            selection = select(catalog, **parse_config_name(name))
+        except SelectionError as error:  # asked for once, and withdrawn or renamed since
+            status.dropped[name] = str(error)
+            continue
         files.update(dict.fromkeys(list_files(catalog, selection, parse_assets(names))))
-    if not requests:
+    if not requests or (status.dropped and not files):
         selection = choose(catalog, None, participants, sequences, cameras)
         files.update(dict.fromkeys(list_files(catalog, selection, parse_assets(assets))))
     _fill(status, plan_files(list(files), place, root))

@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 from ..access import AccessURL, find_access
 from ..errors import AccessError, SelectionError, TransportError
 from ..layout import AssetPath
+from .assets import check_folder
 from .check_worker import check_contents
 from .checks import structure_problem
 from .holdings import Holdings, read_holdings
@@ -135,7 +136,7 @@ def verify_folder(
         AssetNotFoundError: If there is no such folder, or nothing of the data set in it.
         SelectionError: If the folder holds no such participant, or ``workers`` is below 1.
     """
-    return _Verification(Path(folder), participants, watch).run(deep, workers)
+    return _Verification(check_folder(folder), participants, watch).run(deep, workers)
 
 
 class _Verification:

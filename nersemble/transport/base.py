@@ -89,11 +89,17 @@ class FetchOptions:
             by default.
         received: Called with the number of bytes as they come.
         throttle: Slows it down.
+        wanted: Asked once nobody else can claim what is there of it; if it says no, ``NotWantedError`` is raised.
     """
 
     parts: Path | None = None
     received: Callable[[int], object] | None = None
     throttle: Throttle | None = None
+    wanted: Callable[[], bool] | None = None
+
+
+class NotWantedError(Exception):
+    """A file that was not fetched, because another process was faster."""
 
 
 def disk_problem(error: OSError) -> str:

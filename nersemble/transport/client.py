@@ -28,6 +28,18 @@ Sink = Callable[[memoryview], None]
 PIECE, PIECE_SECONDS = 256 * 1024, 1.0
 REDIRECTS = {301, 302, 303, 307, 308}
 MOST_REDIRECTS = 5
+#: Headers of an answer that mean something here.
+KNOWN_HEADERS = {
+    "content-encoding",
+    "content-length",
+    "content-range",
+    "content-type",
+    "date",
+    "etag",
+    "last-modified",
+    "location",
+    "retry-after",
+}
 #: Bodies of refusals that are read, so that the connection can be used on.
 DRAINED = 64 * 1024
 
@@ -108,7 +120,10 @@ class HttpClient:
     def request(self, method: str, path: str, exchange: Exchange, cancel: Cancel) -> Answer:
         """Ask until there is an answer, or no hope for one."""
         attempt = answered = 0  # since there was progress: failures, and those of them that the server answered with
+        out_of_reach: float | None = None
         while True:
+            if self.pace.closed:
+                return Answer(failure=self.pace.closed, final=True)
             self.pace.wait(cancel)
             answer = self._attempt(method, path, exchange, cancel)
             if cancel.cancelled:
@@ -121,18 +136,22 @@ class HttpClient:
                 attempt = answered = 0
             attempt, answered = attempt + 1, answered + answer.reached
             if answer.reached:
-                lasting = answered >= policy.ATTEMPTS
+                lasting, out_of_reach = answered >= policy.ATTEMPTS, None
             else:
-                lasting = attempt >= policy.ATTEMPTS and not self.pace.worth_waiting()
+                out_of_reach = out_of_reach or time.monotonic()
+                lasting = attempt >= policy.ATTEMPTS and not self.pace.worth_waiting(out_of_reach)
             if lasting:
                 return answer
-            asked = policy.retry_after(answer.headers.get("retry-after", "")) if answer.status else None
+            pause = policy.pause_before(attempt + 1)
+            asked = policy.retry_after(answer.headers) if answer.status else None
             if asked is not None and asked > policy.LONGEST_RETRY_AFTER:
-                return Answer(answer.status, failure=f"the server asks to wait {asked / 60:,.0f} minutes", final=True)
+                self.pace.close(asked)
+                return Answer(answer.status, failure=self.pace.closed, final=True)
             if asked is not None or answer.status == 429:
-                self.pace.hold(policy.pause_before(attempt + 1) if asked is None else asked)
+                self.pace.hold(max(pause, asked or 0.0))
             else:
-                cancel.wait(policy.pause_before(attempt + 1))
+                with self.pace.unreached(not answer.reached):
+                    cancel.wait(pause)
 
     def _attempt(self, method: str, path: str, exchange: Exchange, cancel: Cancel) -> Answer:
         """One request with its redirects.  Never raises, and holds the URL."""
@@ -143,15 +162,17 @@ class HttpClient:
                 answer = self._ask(method, url, exchange, cancel)
                 if answer.status not in REDIRECTS or answer.failure:
                     return answer
-                target = urljoin(url, answer.headers.get("location", ""))
-                if urlsplit(target)[:2] != urlsplit(base)[:2]:
+                target = quote(urljoin(url, answer.headers.get("location", "")), safe="/:?#[]@!$&'()*+,;=%~")
+                if _origin(target) != _origin(base):
                     return Answer(failure="the server redirects to another one, which is not followed", final=True)
                 url = target.partition("#")[0]
             return Answer(failure="the server redirects in circles", final=True)
         except _SinkError as error:
             return Answer(failure="the disk", final=True, storage=error.cause)
         except Exception as error:  # noqa: BLE001 - whatever it is, its text may quote the URL
-            return Answer(failure=policy.describe(error))
+            # An answer that is no HTTP is one; what is wrong on this side stays wrong.
+            said = isinstance(error, http.client.HTTPException) and not isinstance(error, ConnectionError)
+            return Answer(failure=policy.describe(error), reached=said, final=isinstance(error, ValueError))
 
     def _ask(self, method: str, url: str, exchange: Exchange, cancel: Cancel) -> Answer:
         target = url.split("://", 1)[1]
@@ -166,9 +187,11 @@ class HttpClient:
                     try:
                         connection.request(method, target, headers=headers)
                         response = connection.getresponse()
-                    except (ConnectionError, http.client.BadStatusLine):
-                        if used and not cancel.cancelled:  # the server closed a kept connection meanwhile
-                            continue
+                    except (OSError, http.client.HTTPException) as error:
+                        if used:  # whatever ended a kept connection may have ended the others too
+                            self._connections.close()
+                            if not isinstance(error, TimeoutError) and not cancel.cancelled:
+                                continue
                         raise
                     try:
                         answer, whole = _receive(response, held, method, exchange)
@@ -187,6 +210,11 @@ class HttpClient:
         raise ConnectionError
 
 
+def _origin(url: str) -> tuple[str, str, int]:
+    parts = urlsplit(url)
+    return parts.scheme, parts.hostname or "", parts.port or {"https": 443}.get(parts.scheme, 80)
+
+
 class _SinkError(Exception):
     """The disk did not take a piece."""
 
@@ -197,7 +225,8 @@ class _SinkError(Exception):
 
 def _receive(response: http.client.HTTPResponse, held: Any, method: str, exchange: Exchange) -> tuple[Answer, bool]:
     """Read an answer; also whether it was read to its end, so that its connection can be used on."""
-    headers = {name.lower(): value for name, value in response.getheaders()}
+    # No others: a server may repeat the secret path in them.
+    headers = {name.lower(): value for name, value in response.getheaders() if name.lower() in KNOWN_HEADERS}
     answer = Answer(response.status, headers, reached=True)
     expected = headers.get("content-length", "")
     if method == "HEAD":

@@ -13,14 +13,15 @@ import select
 import socket
 import ssl
 import threading
+import time
 import urllib.request
 from urllib.parse import unquote, urlsplit
 
 from ..access import AccessURL
 
 CONNECT_TIMEOUT, READ_TIMEOUT = 30.0, 60.0
-#: Connections that are kept while nobody uses them.
-KEPT = 64
+#: Connections that are kept while nobody uses them, and for how long, in seconds: routers forget longer ones silently.
+KEPT, IDLE = 64, 20.0
 
 
 class Connections:
@@ -29,18 +30,19 @@ class Connections:
     def __init__(self, access: AccessURL) -> None:
         self._access = access
         self._lock = threading.Lock()
-        self._idle: list[http.client.HTTPConnection] = []
+        self._idle: list[tuple[float, http.client.HTTPConnection]] = []
         self._context: ssl.SSLContext | None = None
 
     def take(self, *, fresh: bool) -> tuple[http.client.HTTPConnection, bool]:
         """A connection, and whether it was used before."""
         while not fresh:
             with self._lock:
-                connection = self._idle.pop() if self._idle else None
+                since, connection = self._idle.pop() if self._idle else (0.0, None)
             if connection is None:
                 break
             # Something to read before anything was asked: the server has hung up, or sent more than it announced.
-            if connection.sock is not None and not _readable(connection.sock):
+            lately = time.monotonic() - since < IDLE
+            if lately and connection.sock is not None and not _readable(connection.sock):
                 return connection, True
             connection.close()
         return self._open(), False
@@ -49,7 +51,7 @@ class Connections:
         """Keep a connection, whose answer was read to its end, for the next request."""
         with self._lock:
             if len(self._idle) < KEPT:
-                self._idle.append(connection)
+                self._idle.append((time.monotonic(), connection))
                 return
         connection.close()
 
@@ -57,7 +59,7 @@ class Connections:
         """Close what is idle."""
         with self._lock:
             idle, self._idle = self._idle, []
-        for connection in idle:
+        for _, connection in idle:
             connection.close()
 
     def headers(self) -> dict[str, str]:

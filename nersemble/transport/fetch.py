@@ -14,7 +14,7 @@ from email.utils import parsedate_to_datetime
 from pathlib import Path
 
 from ..errors import StorageError, TransportError
-from .base import Fetched, FetchOptions, disk_problem, uri
+from .base import Fetched, FetchOptions, NotWantedError, disk_problem, uri
 from .cancel import Cancel
 from .client import Answer, BodyError, Exchange, HttpClient, Refusal, Sink
 from .part_file import LostClaimError, PartFile, Version
@@ -60,6 +60,7 @@ def claim_part(path: str, target: Path, options: FetchOptions) -> PartFile:
 
     Raises:
         StorageError: If the disk does not let it be written.
+        NotWantedError: If it is not wanted any more.
     """
     parts = options.parts or target.parent
     try:
@@ -67,9 +68,13 @@ def claim_part(path: str, target: Path, options: FetchOptions) -> PartFile:
         parts.mkdir(parents=True, exist_ok=True)
         if parts.stat().st_dev != target.parent.stat().st_dev:  # a part cannot be renamed from disk to disk
             parts = target.parent
-        return PartFile.claim(parts, part_key(parts, target))
+        part = PartFile.claim(parts, part_key(parts, target))
     except OSError as error:
         raise storage_error(error, path, target) from None
+    if options.wanted is not None and not options.wanted():
+        part.release()
+        raise NotWantedError
+    return part
 
 
 def finish_part(part: PartFile, path: str, target: Path) -> None:
@@ -127,7 +132,7 @@ class _Download(Exchange):
 
     def accept(self, answer: Answer) -> Sink | str:
         part, headers = self._part, answer.headers
-        if headers.get("content-type", "").startswith("text/html"):
+        if headers.get("content-type", "").strip().lower().startswith("text/html"):
             return Refusal("the server sent a web page instead of it")
         self._held = b""
         if answer.status == 200:

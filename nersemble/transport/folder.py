@@ -8,7 +8,7 @@ from concurrent.futures import CancelledError
 from pathlib import Path
 from typing import Any
 
-from ..errors import AssetNotFoundError, TransportError
+from ..errors import AssetNotFoundError, StorageError, TransportError
 from .base import Fetched, FetchOptions, Part, Stat, uri
 from .cancel import Cancel
 from .fetch import claim_part, finish_part, storage_error
@@ -63,6 +63,8 @@ class FolderFiles:
                     part.write(memoryview(piece))
                     size += len(piece)
                 finish_part(part, path, target)
+            except StorageError:
+                raise
             except OSError as error:
                 raise storage_error(error, path, target) from None
             finally:

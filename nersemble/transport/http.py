@@ -61,7 +61,9 @@ class HttpFiles:
 
     def stat(self, path: str, cancel: Cancel) -> Stat:
         answer = self._ask("HEAD", path, _Body({}), cancel)
-        if answer.status in (403, 405, 501):  # some servers refuse HEAD alone
+        length = answer.headers.get("content-length", "0")
+        # Some servers refuse HEAD alone, or do not say a length, or 0, in answer to it.
+        if answer.status in (403, 405, 501) or (answer.status == 200 and not (length.isdigit() and int(length))):
             answer = self._ask("GET", path, _Glance(), cancel)
             if answer.status == 206:
                 return Stat(content_range(answer.headers)[1], answer.headers.get("etag"))

@@ -21,8 +21,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 SUFFIX = ".part"
-#: Seconds after which the claim of another machine, which cannot be asked, counts as given up.
-FORGOTTEN = 900.0
+#: Seconds without a byte after which a claim counts as given up, though its process may live: nothing is lost by taking
+#: it over, since both would write the same bytes, and the first one notices.
+FORGOTTEN = 300.0
 #: What is left of a file name, in bytes, for a key and a version, beside the claim.
 LONGEST_NAME = 255 - 80
 
@@ -87,6 +88,7 @@ class PartFile:
         for part in sorted(found, key=lambda part: part.size, reverse=True):
             mine = folder / _name(key, part.version)
             try:
+                os.utime(part.path)  # another machine takes a claim on what is old for one that was given up
                 os.rename(part.path, mine)
             except OSError:  # another one was faster
                 continue
@@ -107,21 +109,16 @@ class PartFile:
     def restart(self, version: Version | None) -> None:
         """Begin anew, with a version of which nothing is held.
 
-        In a new file: whoever lost the claim to the old one may still write there.
+        In a new file: whoever lost the claim to the old one may still write there.  It is made before the old one
+        goes, so that others see a claim all the time.
         """
-        os.close(self._file)
-        self._file = -1  # whatever fails from here on: the number may soon be another file's
+        path = self.folder / _name(self._key, version)
+        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0), 0o666)
+        old, self._file = self._file, file
+        os.close(old)
         with contextlib.suppress(OSError):
             self._path.unlink()
-        self._path = self.folder / _name(self._key, version)
-        self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0), 0o666)
-        self.version, self.size = version, 0
-
-    def cut(self, size: int) -> None:
-        """Forget all but the first bytes."""
-        os.ftruncate(self._file, size)
-        os.lseek(self._file, size, os.SEEK_SET)
-        self.size = size
+        self._path, self.version, self.size = path, version, 0
 
     def go_on(self) -> None:
         """Write behind what is held."""
@@ -222,9 +219,10 @@ def _name(key: str, version: Version | None) -> str:
 def _given_up(claim: str, written: float) -> bool:
     """Whether the process that a claim names is gone."""
     _, here, pid, started, _ = [*claim.split("_"), "", "", "", ""][:5]
-    if here == _here() and pid.isdecimal():
-        return not _alive(int(pid), started)
-    return time.time() - written > FORGOTTEN
+    if here == _here() and pid.isdecimal() and not _alive(int(pid), started):
+        return True
+    # Also of a process that is here but was stopped; a time to come is that of another clock.
+    return not -FORGOTTEN < time.time() - written < FORGOTTEN
 
 
 def _is_own(claim: str) -> bool:
@@ -238,8 +236,8 @@ def _alive(pid: int, started: str) -> bool:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
-    except OSError:
-        pass
+    except OSError:  # another user's, which may be hidden from us too
+        return _started(pid) in (started, "")
     return _started(pid) == started
 
 

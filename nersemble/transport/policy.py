@@ -5,12 +5,14 @@ Nothing here sees the access URL; ``describe`` never quotes an error's own text,
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import random
 import socket
 import ssl
 import threading
 import time
+from collections.abc import Iterator, Mapping
 from email.utils import parsedate_to_datetime
 
 from ..errors import AccessError, AssetNotFoundError, NersembleError, TransportError
@@ -22,8 +24,10 @@ RETRIED = {408, 425, 429, 500, 502, 503, 504}
 FIRST_PAUSE, LONGEST_PAUSE = 0.25, 60.0
 #: The longest wait that a server may ask for, in seconds; asked for more, a request fails and says so.
 LONGEST_RETRY_AFTER = 900.0
+#: A server is said to be out of reach after so many seconds.
+NOTED = 5.0
 #: How long a server that was reached before may be out of reach, in seconds, before requests fail for it.
-PATIENCE = 60.0
+PATIENCE = 300.0
 
 NEXT_STEP = "Check the connection and try again; `nersemble login` sets another access URL."
 
@@ -36,11 +40,23 @@ class Pace:
         self._lock = threading.Lock()
         self._until = 0.0
         self._reached: float | None = None
+        self._waiting = 0
+        self._closed_until = 0.0
 
     def hold(self, seconds: float) -> None:
         """Let no request begin for so long."""
         with self._lock:
             self._until = max(self._until, time.monotonic() + seconds)
+
+    def close(self, seconds: float) -> None:
+        """Ask for nothing for so long; requests fail instead of waiting."""
+        self._closed_until = time.monotonic() + seconds
+
+    @property
+    def closed(self) -> str:
+        """Why nothing is asked of the server now, "" if something is."""
+        left = self._closed_until - time.monotonic()
+        return f"the server asks to wait {left / 60:,.0f} minutes, and is left alone until then" if left > 0 else ""
 
     def remaining(self) -> float:
         """Seconds of the pause that are left."""
@@ -48,16 +64,41 @@ class Pace:
 
     def wait(self, cancel: Cancel) -> None:
         """Sit out the pause."""
-        while (left := self.remaining()) and not cancel.wait(left):
+        while (left := self.remaining()) and not cancel.wait(left + random.uniform(0, min(1.0, left / 10))):
             pass
 
     def reached(self) -> None:
         """Note that the server answered."""
         self._reached = time.monotonic()
 
-    def worth_waiting(self) -> bool:
-        """Whether the server answered so lately that a failure to reach it should pass."""
-        return self._reached is not None and time.monotonic() - self._reached < self.patience
+    def worth_waiting(self, since: float | None) -> bool:
+        """Whether the server answered so lately that a failure to reach it since then should pass.
+
+        If it answered others since, it is not out of reach.
+        """
+        if self._reached is None or (since is not None and self._reached > since):
+            return False
+        return time.monotonic() - self._reached < self.patience
+
+    @contextlib.contextmanager
+    def unreached(self, unreached: bool) -> Iterator[None]:
+        """Counts a request as waiting for a server that is out of reach."""
+        self._waiting += unreached
+        try:
+            yield
+        finally:
+            self._waiting -= unreached
+
+    @property
+    def note(self) -> str:
+        """What requests wait for, "" if they do not."""
+        left = self.remaining()
+        if left >= 1:
+            return f"the server asks to wait {left:.0f} s"
+        reached = self._reached
+        if self._waiting and reached is not None and time.monotonic() - reached > NOTED:
+            return f"the server has been out of reach for {time.monotonic() - reached:.0f} s; waiting for it"
+        return ""
 
 
 def pause_before(attempt: int) -> float:
@@ -65,15 +106,20 @@ def pause_before(attempt: int) -> float:
     return min(FIRST_PAUSE * 2.0 ** min(attempt - 2, 20), LONGEST_PAUSE) * random.uniform(0.5, 1.5)
 
 
-def retry_after(text: str) -> float | None:
-    """Seconds that a Retry-After header asks for, as a number or a date; None if it says neither."""
-    text = text.strip()
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Seconds that a Retry-After asks for, as a number or a date by the server's clock; None if it says neither."""
+    text = headers.get("retry-after", "").strip()
     if text.isascii() and text.isdigit():
-        return float(text)
+        return float(text[:9])
     try:
-        return max(parsedate_to_datetime(text).timestamp() - time.time(), 0.0)
+        until = parsedate_to_datetime(text).timestamp()
     except (TypeError, ValueError):
         return None
+    try:
+        now = parsedate_to_datetime(headers.get("date", "")).timestamp()
+    except (TypeError, ValueError):
+        now = time.time()
+    return max(until - now, 0.0)
 
 
 def describe(error: Exception) -> str:
