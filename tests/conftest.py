@@ -39,7 +39,7 @@ def demo_server(demo_folder: Path) -> Iterator[DemoServer]:
 def _own_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     (tmp_path / "home").mkdir()
-    for name in ("NERSEMBLE_DATA_URL", "NERSEMBLE_BENCHMARK_URL"):
+    for name in ("NERSEMBLE_DATA_URL", "NERSEMBLE_BENCHMARK_URL", "NERSEMBLE_CACHE", "XDG_CACHE_HOME"):
         monkeypatch.delenv(name, raising=False)
 
 

@@ -397,8 +397,12 @@ def slow(demo_folder: Path) -> Iterator[DemoServer]:
         yield server
 
 
-@pytest.mark.parametrize("more", [[], ["--json"], ["--quiet"]])
-def test_ctrl_c_stops_within_a_second_and_the_same_command_goes_on(run, place, environ, demo_folder, more):
+@pytest.mark.parametrize(
+    ("stop", "more"),
+    [(signal.SIGINT, []), (signal.SIGINT, ["--json"]), (signal.SIGINT, ["--quiet"]), (signal.SIGTERM, [])],
+)
+def test_ctrl_c_stops_within_a_second_and_the_same_command_goes_on(run, place, environ, demo_folder, stop, more):
+    """And so does what a scheduler sends before it takes the machine away."""
     command = ["download", "d", "--participant", "240", "--sequence", "EXP-1-head", "--yes", *more]
     with slow(demo_folder) as server:
         process = subprocess.Popen(
@@ -413,16 +417,17 @@ def test_ctrl_c_stops_within_a_second_and_the_same_command_goes_on(run, place, e
         )
         wait_for(lambda: list((place / "d").glob("240/.*.part")))
         time.sleep(1)
-        os.killpg(process.pid, signal.SIGINT)
+        os.killpg(process.pid, stop)
         start = time.monotonic()
         out, err = process.communicate(timeout=30)
         assert time.monotonic() - start < 2  # a second, on a machine that has nothing else to do
         assert process.returncode == 130
     assert_no_secret(out + err, environ, {"NERSEMBLE_DATA_URL": server.url})
     assert err.endswith("\nStopped. What was downloaded is kept, and the same command goes on from there.\n")
-    for line in out.splitlines() if "--json" in more else ():
-        json.loads(line)
+    if "--json" in more:
+        assert [json.loads(line) for line in out.splitlines()][-1]["event"] == "end"
     assert list((place / "d").glob("240/.*.part"))
+    assert list((place / "d").glob("240/.*.by_*.part")) == []  # free for whoever comes, on whatever machine
     run(*command)
     whole = {name: data for name, data in files_below(demo_folder).items() if "240/" in name or name.endswith(".csv")}
     assert files_below(place / "d") == {

@@ -22,6 +22,20 @@ INCOMPLETE = 2
 SHOWN = 6
 WORKERS = 16
 
+MaxRate = Annotated[
+    str | None,
+    typer.Option("--max-rate", metavar="RATE", help="Bytes a second, such as 500K or 20M.", show_default="no limit"),
+]
+Patience = Annotated[
+    float | None,
+    typer.Option(
+        min=0,
+        metavar="SECONDS",
+        help="How long to wait for a server that was reached and is not now.",
+        show_default="120",
+    ),
+]
+
 
 def download(
     folder: Folder,
@@ -32,12 +46,8 @@ def download(
     workers: Annotated[
         int, typer.Option("--workers", "--n_workers", "--n-workers", min=1, max=64, help="Files at a time.")
     ] = WORKERS,
-    max_rate: Annotated[
-        str | None,
-        typer.Option(
-            "--max-rate", metavar="RATE", help="Bytes a second, such as 500K or 20M.", show_default="no limit"
-        ),
-    ] = None,
+    max_rate: MaxRate = None,
+    patience: Patience = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what there is to do, and do nothing.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     refine: Annotated[
@@ -78,7 +88,7 @@ def download(
         code = _prepare(plan, dry_run, refine, yes, as_json, quiet)
         if code is None:
             begun = True
-            code = _run(plan, workers, rate, as_json, quiet)
+            code = _run(plan, workers, rate, patience, as_json, quiet)
     except KeyboardInterrupt:
         kept = "What was downloaded is kept, and the same command goes on from there."
         typer.echo(f"\nStopped. {kept if begun else 'Nothing was downloaded.'}", err=True)
@@ -122,14 +132,14 @@ def _agreed() -> bool:
     return False
 
 
-def _run(plan: Plan, workers: int, max_rate: float | None, as_json: bool, quiet: bool) -> int:
+def _run(plan: Plan, workers: int, max_rate: float | None, patience: float | None, as_json: bool, quiet: bool) -> int:
     """Download, and say what came of it."""
     from ..progress import write_json
 
     if as_json:
         write_json(event="start", **describe(plan))
     with _display(as_json, quiet) as shown:
-        report = plan.run(workers=workers, max_rate=max_rate, watch=shown.update, on_file=shown.file)
+        report = plan.run(workers=workers, max_rate=max_rate, patience=patience, watch=shown.update, on_file=shown.file)
     if as_json:
         write_json(event="end", **report.as_dict())
     _tell(report, as_json, quiet)

@@ -43,6 +43,7 @@ def download(
     assets: Any = None,
     workers: int = 16,
     max_rate: str | float | None = None,
+    patience: float | None = None,
     force: bool = False,
     recheck: bool = False,
     progress: bool | None = None,
@@ -59,6 +60,8 @@ def download(
             ``metadata_sequences``, ``metadata`` (both tables), or a list of these; all by default.
         workers: Files, and so connections, at once; 1 to 64.
         max_rate: Bytes a second of all together, as a number or as ``"20M"``; no limit by default.
+        patience: How long a server that was reached may be out of reach, in seconds, before files fail for it; two
+            minutes by default.
         force: Fetch files again that are there.
         recheck: Ask again for files that the server did not have within the last day.
         progress: Show how far it is; by default on a terminal and in a notebook.
@@ -87,4 +90,4 @@ def download(
         recheck=recheck,
     )
     with display(kind_for(progress)) as shown:
-        return plan.run(workers=workers, max_rate=rate, watch=shown.update, on_file=shown.file)
+        return plan.run(workers=workers, max_rate=rate, patience=patience, watch=shown.update, on_file=shown.file)

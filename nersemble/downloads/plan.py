@@ -110,6 +110,7 @@ class Plan:
         *,
         workers: int = 16,
         max_rate: float | None = None,
+        patience: float | None = None,
         watch: Callable[[Progress], object] | None = None,
         on_file: Callable[[FileEvent], object] | None = None,
     ) -> DownloadReport:
@@ -118,6 +119,8 @@ class Plan:
         Args:
             workers: Files, and so connections, at once; 1 to 64.
             max_rate: Bytes a second of all of them together; None for no limit.
+            patience: How long a server that was reached may be out of reach, in seconds, before files fail for it; two
+                minutes by default.
             watch: Called about ten times a second, and at the end, from the calling thread.
             on_file: Called once for each file, from the calling thread.
 
@@ -130,7 +133,7 @@ class Plan:
         """
         from .run import Run
 
-        return Run(self, workers, max_rate, watch, on_file).go()
+        return Run(self, workers, max_rate, patience, watch, on_file).go()
 
 
 def plan_download(

@@ -67,11 +67,14 @@ class Run:
         plan: Plan,
         workers: int,
         max_rate: float | None,
+        patience: float | None,
         watch: Callable[[Progress], object] | None,
         on_file: Callable[[FileEvent], object] | None,
     ) -> None:
         if isinstance(workers, bool) or not isinstance(workers, int) or not 1 <= workers <= MOST_WORKERS:
             raise SelectionError(f"workers is a number from 1 to {MOST_WORKERS}, not {workers!r}.")
+        if patience is not None and not patience >= 0:
+            raise SelectionError(f"patience is a number of seconds, not {patience!r}.")
         if max_rate is not None and not max_rate > 0:
             raise SelectionError(f"max_rate is a positive number of bytes a second, not {max_rate!r}.")
         self.plan, self.watch, self.on_file = plan, watch, on_file
@@ -79,6 +82,7 @@ class Run:
         self.pace = self.files.client.pace if isinstance(self.files, HttpFiles) else None
         if self.pace is not None:
             self.pace.close(0)
+            self.pace.patience = patience
         self.cancel = Cancel()
         self.getter = Getter(plan, self.files, None if max_rate is None else Throttle(max_rate), self.cancel)
         self.queue = deque([*plan.unchecked, *plan.todo])

@@ -80,6 +80,8 @@ class Exchange:
 
     #: Pieces handed on are at most this long.
     piece = PIECE
+    #: Whether it can wait for a server that was reached before and is out of reach now.
+    patient = False
 
     def headers(self) -> dict[str, str]:
         """Headers of the next attempt."""
@@ -139,7 +141,8 @@ class HttpClient:
                 lasting, out_of_reach = answered >= policy.ATTEMPTS, None
             else:
                 out_of_reach = out_of_reach or time.monotonic()
-                lasting = attempt >= policy.ATTEMPTS and not self.pace.worth_waiting(out_of_reach)
+                hope = exchange.patient and self.pace.worth_waiting(out_of_reach)
+                lasting = attempt >= policy.ATTEMPTS and not hope
             if lasting:
                 return answer
             pause = policy.pause_before(attempt + 1)

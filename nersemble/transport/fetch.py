@@ -112,6 +112,8 @@ def _exchange(client: HttpClient, path: str, target: Path, exchange: _Download, 
 class _Download(Exchange):
     """Fills a part."""
 
+    patient = True
+
     def __init__(self, part: PartFile, cancel: Cancel, options: FetchOptions) -> None:
         self._part, self._cancel = part, cancel
         self._tell, self._throttle = options.received, options.throttle

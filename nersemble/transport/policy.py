@@ -26,17 +26,21 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.25, 60.0
 LONGEST_RETRY_AFTER = 900.0
 #: A server is said to be out of reach after so many seconds.
 NOTED = 5.0
-#: How long a server that was reached before may be out of reach, in seconds, before requests fail for it.
-PATIENCE = 300.0
+#: How long a server that was reached before may be out of reach, in seconds, before downloads fail for it.
+PATIENCE = 120.0
 
 NEXT_STEP = "Check the connection and try again; `nersemble login` sets another access URL."
 
 
 class Pace:
-    """What all requests to one server share: a pause that it asked for, and when it was last reached."""
+    """What all requests to one server share: a pause that it asked for, and when it was last reached.
 
-    def __init__(self, patience: float | None = None) -> None:
-        self.patience = PATIENCE if patience is None else patience
+    Attributes:
+        patience: As ``PATIENCE``, which it is if None.
+    """
+
+    def __init__(self) -> None:
+        self.patience: float | None = None
         self._lock = threading.Lock()
         self._until = 0.0
         self._reached: float | None = None
@@ -78,7 +82,7 @@ class Pace:
         """
         if self._reached is None or (since is not None and self._reached > since):
             return False
-        return time.monotonic() - self._reached < self.patience
+        return time.monotonic() - self._reached < (PATIENCE if self.patience is None else self.patience)
 
     @contextlib.contextmanager
     def unreached(self, unreached: bool) -> Iterator[None]:

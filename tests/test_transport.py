@@ -1,0 +1,188 @@
+"""What requests rest on: kept connections, redirects, answers that are not what they should be, and pauses."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from email.utils import formatdate
+
+import pytest
+
+from nersemble import AssetNotFoundError, CatalogError, NersembleFileSystem, TransportError
+from nersemble.access import AccessURL
+from nersemble.catalog import parse_catalog
+from nersemble.demo import DemoHandler, DemoServer
+from nersemble.transport import Cancel, connections, open_files, policy
+
+CSV = "metadata_sequences.csv"
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch):
+    monkeypatch.setattr(policy, "FIRST_PAUSE", 0.005)
+
+
+@pytest.fixture
+def reach(demo_folder):
+    """Serve the demo with a handler of one's own; gives the server and its files."""
+    opened = []
+
+    def start(handler=DemoHandler, url=lambda url: url):
+        server = DemoServer(demo_folder, handler=handler).start()
+        files = open_files(AccessURL.parse(url(server.url), source="the test"))
+        opened.extend([files, server])
+        return server, files
+
+    yield start
+    for one in opened:
+        one.close()
+
+
+def counting(handler=DemoHandler):
+    """A handler that notes from which port each request came: one a connection."""
+
+    class Counting(handler):
+        ports: list[int] = []  # noqa: RUF012 - of this class alone
+
+        def respond(self, path):
+            self.ports.append(self.client_address[1])
+            super().respond(path)
+
+    return Counting
+
+
+def read(files, path=CSV):
+    return files.read(path, 0, None, Cancel()).data
+
+
+def test_a_connection_is_used_again_unless_it_was_idle_for_long(reach, monkeypatch, demo_folder):
+    handler = counting()
+    _, files = reach(handler)
+    for _ in range(3):
+        assert read(files) == (demo_folder / CSV).read_bytes()
+    assert len(set(handler.ports)) == 1
+    monkeypatch.setattr(connections, "IDLE", 0.0)
+    read(files)
+    assert len(set(handler.ports)) == 2
+
+
+def test_a_silent_end_of_kept_connections_costs_one_wait(reach, monkeypatch, demo_folder):
+    """As of a router that forgets them: every kept connection is given up with the first."""
+
+    class Forgotten(DemoHandler):
+        seen: dict[int, int] = {}  # noqa: RUF012 - of this class alone
+
+        def respond(self, path):
+            port = self.client_address[1]
+            self.seen[port] = self.seen.get(port, 0) + 1
+            if self.seen[port] > 1:
+                time.sleep(2)
+                self.close_connection = True
+            else:
+                super().respond(path)
+
+    monkeypatch.setattr(connections, "READ_TIMEOUT", 0.3)
+    server, files = reach(Forgotten)
+    taken = [files.client._connections.take(fresh=True)[0] for _ in range(8)]
+    for connection in taken:
+        connection.request("GET", f"/{server.prefix}/{CSV}")
+        connection.getresponse().read()
+        files.client._connections.give(connection)
+    began = time.monotonic()
+    assert read(files) == (demo_folder / CSV).read_bytes()
+    assert time.monotonic() - began < 1.5
+
+
+def test_a_redirect_on_the_same_server_may_leave_the_login_out(reach, demo_folder):
+    class Moved(DemoHandler):
+        def respond(self, path):
+            if path == CSV and "moved" not in self.path:
+                self.send_status(302, "", {"Location": f"{self.demo.url}/{CSV}?moved"})
+            else:
+                self.send_file(path)
+
+    _, files = reach(Moved, lambda url: url.replace("//", "//user:word@"))
+    assert read(files) == (demo_folder / CSV).read_bytes()
+
+
+def test_a_redirect_with_a_blank_is_followed(reach, demo_folder):
+    class Blank(DemoHandler):
+        def respond(self, path):
+            if path == "a file":
+                self.send_file(CSV)
+            else:
+                self.send_status(302, "", {"Location": f"{self.demo.url}/a file"})
+
+    _, files = reach(Blank)
+    assert read(files) == (demo_folder / CSV).read_bytes()
+
+
+def test_headers_that_repeat_the_path_are_not_kept(reach):
+    class Echo(DemoHandler):
+        def respond(self, path):
+            self.send_status(
+                404, "", {"Content-Location": self.path, "Link": f"<{self.demo.url}>", "X-Path": self.path}
+            )
+
+    server, files = reach(Echo)
+    with pytest.raises(AssetNotFoundError) as caught:
+        read(files)
+    told = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
+    told.stack = traceback.StackSummary.from_list([frame for frame in told.stack if "tests" not in frame.filename])
+    assert server.prefix not in "".join(told.format())
+
+
+def test_an_answer_that_is_no_http_is_not_waited_for(reach, monkeypatch):
+    """However long a server that is out of reach would be."""
+
+    class Garbage(DemoHandler):
+        def respond(self, path):
+            if path == CSV:
+                self.send_file(path)
+            else:
+                self.wfile.write(b"HELLO\r\n\r\n")
+                self.close_connection = True
+
+    _, files = reach(Garbage)
+    read(files)
+    began = time.monotonic()
+    with pytest.raises(TransportError, match="no proper HTTP"):
+        read(files, "240/calibration/camera_params.json")
+    assert time.monotonic() - began < 5
+
+
+def test_retry_after_is_read_by_the_servers_own_clock():
+    hour = 3600
+    there = time.time() + hour
+    headers = {"retry-after": formatdate(there + 2, usegmt=True), "date": formatdate(there, usegmt=True)}
+    assert policy.retry_after(headers) == 2
+    assert policy.retry_after({"retry-after": "7"}) == 7
+    assert policy.retry_after({"retry-after": formatdate(time.time() - hour, usegmt=True)}) == 0
+    assert policy.retry_after({"retry-after": "soon"}) is None
+    assert policy.retry_after({}) is None
+
+
+def test_a_server_that_was_reached_since_is_not_out_of_reach():
+    """What fails then is the one file, which is not worth a long wait."""
+    pace = policy.Pace()
+    began = time.monotonic()
+    assert not pace.worth_waiting(began)
+    pace.reached()
+    assert not pace.worth_waiting(began)
+    assert pace.worth_waiting(time.monotonic())
+
+
+@pytest.mark.parametrize("column", ["EXP-1-x/../../../escape", "EXP-1-a\\b", "SEN-01-tab\there"])
+def test_a_catalogue_names_no_path(column):
+    data = f"ID,EXP-1-head,{column}\n240,x,x\n".encode()
+    try:
+        catalog = parse_catalog(data)
+    except CatalogError:
+        return
+    assert catalog.sequences_of[240] == ("EXP-1-head",)
+
+
+def test_ctrl_c_ends_what_get_does(access, tmp_path):
+    """`get` waits in a way that an interrupt ends, which fsspec's own does not."""
+    for name in ("get", "get_file", "cat", "cat_file", "cat_ranges"):
+        assert getattr(NersembleFileSystem(), name).__module__ == "nersemble.filesystem"
