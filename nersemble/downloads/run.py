@@ -94,7 +94,8 @@ class Run:
         self._in_a_row = self._refused_in_a_row = self._failed_in_a_row = 0
         self._put_off: set[AssetPath] = set()
         self._stopped = ""
-        self._expected = 0.0
+        #: Of the files that were fetched: bytes guessed, and bytes that came; of those to come: bytes guessed.
+        self._guessed = self._came = self._to_come = 0.0
         self._history: deque[tuple[float, int]] = deque()
 
     def go(self) -> DownloadReport:
@@ -104,7 +105,7 @@ class Run:
         model = SizeModel(self.plan.record.sizes)
         held = self.plan.partial
         sizes = {asset: max(model.guess(asset) - held.get(asset, 0), 0.0) for asset in self.plan.todo}
-        self._expected = sum(sizes.values())
+        self._to_come = sum(sizes.values())
         threads = [threading.Thread(target=self._work, daemon=True) for _ in range(self.workers)] if self.queue else []
         for thread in threads:
             thread.start()
@@ -178,20 +179,23 @@ class Run:
     def _note(self, event: FileEvent, sizes: dict[AssetPath, float]) -> None:
         report, asset = self.report, event.asset
         guessed = sizes.get(asset, 0.0)
+        self._to_come -= guessed
         if event.outcome == "fetched":
             report.fetched += 1
-            self._expected += max(event.bytes - self.plan.partial.get(asset, 0), 0) - guessed
+            self._guessed += guessed
+            self._came += max(event.bytes - self.plan.partial.get(asset, 0), 0)
         elif event.outcome == "kept":
             report.kept += 1
-            self._expected -= guessed
         elif event.outcome == "missing":
             report.missing.append(asset)
-            self._expected -= guessed
         else:
             report.failed[asset] = event.reason
-            self._expected -= guessed
         if self.on_file is not None:
             self.on_file(event)
+
+    def _expected(self) -> float:
+        """Bytes of the whole download, guessed anew from what the files fetched so far turned out to be."""
+        return self._came + self._to_come * (self._came / self._guessed if self._guessed else 1.0)
 
     def _tell(self) -> None:
         if self.watch is None:
@@ -208,7 +212,7 @@ class Run:
                 files_done=done,
                 files_total=len(self.plan.files),
                 bytes_done=self.getter.received,
-                bytes_total=max(round(self._expected), self.getter.received),
+                bytes_total=max(round(self._expected()), self.getter.received),
                 rate=rate,
                 failed=len(report.failed),
                 missing=len(report.missing),
@@ -278,7 +282,7 @@ class Run:
             if self._stopped:
                 return
             self._stopped = str(error)
-            left = max(self._expected - self.getter.received, 0)
+            left = max(self._expected() - self.getter.received, 0)
             missing = left - self.plan.free_bytes
             # Otherwise it is not bytes that are missing, but inodes or a quota.
             if error.errno in (errno.ENOSPC, errno.EDQUOT) and missing > 0:
