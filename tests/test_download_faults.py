@@ -38,7 +38,8 @@ from nersemble.demo import DemoServer
 from nersemble.downloads import server_sizes
 from nersemble.layout import find_asset
 from nersemble.transport import Cancel, FetchOptions, connections, open_files, policy, shared_files
-from nersemble.transport.fetch import OVERLAP
+from nersemble.transport.fetch import OVERLAP, part_key
+from nersemble.transport.part_file import PartFile, Version
 
 VIDEO = video()
 
@@ -1034,3 +1035,17 @@ def test_a_file_of_the_kit_is_compared_also_where_head_says_no_length(scene, len
     assert set(files_in(scene.folder)) == scene.videos
     assert report.kept == 1
     assert [r.status for r in requests_for(server, whole) if r.method == "GET" and r.status == 200] == []
+
+
+def test_a_part_beside_a_file_that_is_whole_is_swept_up(scene):
+    """As one left by a forced download that was killed."""
+    scene.serve()
+    assert_all_fetched(scene, scene.download())
+    home = scene.folder / VIDEO.partition("/")[0]
+    part = PartFile.claim(home, part_key(home, scene.folder / VIDEO))
+    part.restart(Version('"new"', 1_000_000))
+    part.write(memoryview(b"x" * 100))
+    part.release()
+    assert list(home.glob(".*.part"))
+    assert scene.download().complete
+    assert list(home.glob(".*.part")) == []

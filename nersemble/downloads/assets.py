@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import os
 from collections.abc import Iterable
@@ -12,6 +13,7 @@ from ..catalog import Catalog
 from ..errors import SelectionError
 from ..layout import AssetPath
 from ..selection import Selection
+from ..transport.part_file import list_parts
 
 #: The kit's name of each kind of file, in the order they are fetched in.
 KINDS = {
@@ -95,3 +97,12 @@ def check_folder(folder: Any) -> Path:
     if place.exists() and not place.is_dir():
         raise SelectionError(f"{place} is a file. Name a folder to download to.")
     return place
+
+
+def sweep(folder: Path, assets: Iterable[AssetPath]) -> None:
+    """Drop the parts of files that are there whole, as a process that was killed can leave them."""
+    for home in {parts_folder(folder, asset) for asset in assets}:
+        for part in list_parts(home):
+            if part.free and (home / part.key.replace("~", "/")).is_file():
+                with contextlib.suppress(OSError):
+                    part.path.unlink()

@@ -30,6 +30,7 @@ from ..errors import (
 from ..layout import AssetPath
 from ..transport import Cancel, HttpFiles, Throttle, shared_files
 from ..units import format_bytes
+from .assets import sweep
 from .estimate import SizeModel
 from .get import Getter
 from .report import DownloadReport, FileEvent, Progress
@@ -124,6 +125,8 @@ class Run:
         self.report.bytes = self.getter.received
         self.report.seconds = time.monotonic() - began
         self.report.missing.sort()
+        if self.report.complete:
+            sweep(self.plan.folder, self.plan.files)
         self._tell()
         return self.report
 

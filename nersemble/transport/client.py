@@ -37,7 +37,6 @@ KNOWN_HEADERS = {
     "date",
     "etag",
     "last-modified",
-    "location",
     "retry-after",
 }
 #: Bodies of refusals that are read, so that the connection can be used on.
@@ -229,7 +228,8 @@ class _SinkError(Exception):
 def _receive(response: http.client.HTTPResponse, held: Any, method: str, exchange: Exchange) -> tuple[Answer, bool]:
     """Read an answer; also whether it was read to its end, so that its connection can be used on."""
     # No others: a server may repeat the secret path in them.
-    headers = {name.lower(): value for name, value in response.getheaders() if name.lower() in KNOWN_HEADERS}
+    known = KNOWN_HEADERS | ({"location"} if response.status in REDIRECTS else set())
+    headers = {name.lower(): value for name, value in response.getheaders() if name.lower() in known}
     answer = Answer(response.status, headers, reached=True)
     expected = headers.get("content-length", "")
     if method == "HEAD":
