@@ -21,7 +21,11 @@ _running: set[concurrent.futures.Future[Any]] = set()
 
 def run(coroutine: Coroutine[Any, Any, T]) -> T:
     """Run a coroutine to its end and give its result, from a thread without a running loop of its own."""
-    future = asyncio.run_coroutine_threadsafe(coroutine, fsspec.asyn.get_loop())
+    loop = fsspec.asyn.get_loop()
+    if asyncio._get_running_loop() is loop:  # waiting here would wait for ever
+        coroutine.close()
+        raise NotImplementedError("A blocking call from a coroutine of fsspec's own loop. Await its other form.")
+    future = asyncio.run_coroutine_threadsafe(coroutine, loop)
     _running.add(future)
     try:
         return future.result()
