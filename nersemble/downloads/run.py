@@ -82,8 +82,7 @@ class Run:
         self.files = shared_files(plan.root)
         self.pace = self.files.client.pace if isinstance(self.files, HttpFiles) else None
         if self.pace is not None:
-            self.pace.close(0)
-            self.pace.patience = patience
+            self.pace.begin(patience)
         self.cancel = Cancel()
         self.getter = Getter(plan, self.files, None if max_rate is None else Throttle(max_rate), self.cancel)
         self.queue = deque([*plan.unchecked, *plan.todo])
@@ -296,20 +295,22 @@ class Run:
             self.report._kind = StorageError
 
     def _count_failure(self, error: NersembleError) -> None:
-        with self._lock:
+        with self._lock:  # also while another file is looked at: if the server fails, nothing more is asked of it
             self._in_a_row += 1
             self._refused_in_a_row += isinstance(error, AccessError)
             self._failed_in_a_row += 1
-            if self.pace is not None and self.pace.closed and not self._stopped:
-                self._stopped = f"{self.pace.closed}."
             refused = self._refused_in_a_row >= REFUSALS
             failing = isinstance(error, TransportError) and self._failed_in_a_row >= FAILURES * max(self.workers, 4)
-            if self._stopped or not (refused or failing):
+            if self._stopped:
                 return
-            self._refused_in_a_row = self._failed_in_a_row = 0
-        if self._in_a_row >= MOST_FAILURES or not self._serves_others():
-            what = "were refused" if refused else "failed"
-            self._stop(error, f"{self._in_a_row} files in a row {what}, the last one so: {error}")
+            if self.pace is not None and self.pace.closed:
+                self._stopped = f"{self.pace.closed}."
+            elif refused or failing:
+                self._refused_in_a_row = self._failed_in_a_row = 0
+                if self._in_a_row >= MOST_FAILURES or not self._serves_others():
+                    what = "were refused" if refused else "failed"
+                    self._stopped = f"{self._in_a_row} files in a row {what}, the last one so: {error}"
+                    self.report._kind = AccessError if refused else TransportError
 
     def _serves_others(self) -> bool:
         """Whether the server answers for files far from those that failed, so that not all of them fail."""
@@ -320,9 +321,3 @@ class Run:
         except (NersembleError, IndexError):
             return False
         return True
-
-    def _stop(self, error: NersembleError, reason: str) -> None:
-        with self._lock:
-            if not self._stopped:
-                self._stopped = reason
-                self.report._kind = AccessError if isinstance(error, AccessError) else TransportError

@@ -110,6 +110,7 @@ class HttpClient:
         self._access = access
         self._connections = connections.Connections(access)
         self.pace = pace or Pace()
+        self._good = ""
 
     def __repr__(self) -> str:
         return "HttpClient(***)"
@@ -132,6 +133,7 @@ class HttpClient:
             if answer.reached and answer.status not in policy.RETRIED:
                 self.pace.reached()
             if answer.final or not (answer.failure or answer.status in policy.RETRIED):
+                self._good = self._good if answer.failure else path
                 return answer
             if exchange.progressed():
                 attempt = answered = 0
@@ -141,7 +143,7 @@ class HttpClient:
             else:
                 out_of_reach = out_of_reach or time.monotonic()
                 hope = exchange.patient and self.pace.worth_waiting(out_of_reach)
-                lasting = attempt >= policy.ATTEMPTS and not hope
+                lasting = attempt >= policy.ATTEMPTS and not (hope and self._is_out_of_reach(cancel))
             if lasting:
                 return answer
             pause = policy.pause_before(attempt + 1)
@@ -154,6 +156,13 @@ class HttpClient:
             else:
                 with self.pace.unreached(not answer.reached):
                     cancel.wait(pause)
+
+    def _is_out_of_reach(self, cancel: Cancel) -> bool:
+        """Whether the server does not even answer for what it gave before: else the trouble is one file."""
+        if not self._good or not self._attempt("HEAD", self._good, Exchange(), cancel).reached:
+            return True
+        self.pace.reached()
+        return False
 
     def _attempt(self, method: str, path: str, exchange: Exchange, cancel: Cancel) -> Answer:
         """One request with its redirects.  Never raises, and holds the URL."""

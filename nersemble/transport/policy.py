@@ -47,6 +47,10 @@ class Pace:
         self._waiting = 0
         self._closed_until = 0.0
 
+    def begin(self, patience: float | None) -> None:
+        """Forget what was: a server that was reached an hour ago may be gone, and one that was busy may be free."""
+        self.patience, self._reached, self._closed_until = patience, None, 0.0
+
     def hold(self, seconds: float) -> None:
         """Let no request begin for so long."""
         with self._lock:
