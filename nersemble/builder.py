@@ -3,6 +3,9 @@
 Shards are videos (all cameras of a sequence for the view ``timestep``).  Whatever reads a file and can fail does so in
 ``_split_generators`` where the data set is prepared, so that errors arrive as they are; in a stream it happens when a
 shard is reached.
+
+For streaming, older releases of `datasets` replace `os` by a copy in the modules that this one imports: none of them
+may look into `os.environ`, which changes.
 """
 
 from __future__ import annotations
@@ -16,7 +19,6 @@ import datasets
 import pyarrow as pa
 from datasets.utils import tqdm
 
-from .access import find_access, root_name
 from .capture import CameraFacts, Capture, VideoFacts, forget_calibrations
 from .config import FRAME_VIEWS, NersembleConfig
 from .downloads import plan_files
@@ -110,12 +112,12 @@ class Nersemble(datasets.ArrowBasedBuilder):
     def _fetch(self, options: datasets.DownloadConfig, shards: Sequence[Shard]) -> Capture:
         """Download what the shards list into the cache of ``datasets``, in the published layout."""
         cache = Path(options.cache_dir or datasets.config.DOWNLOADED_DATASETS_PATH)
-        folder = (cache / "nersemble" / root_name(self.config.data_dir)).absolute()
+        folder = (cache / "nersemble" / self.config.root_name).absolute()
         files = [asset for shard in shards for asset in shard.assets]
         participants = sorted({asset.participant or 0 for asset in files})
         assets = [AssetPath(kind, p) for p in participants for kind in ("camera_params", "color_calibration")] + files
         force = bool(options.force_download)
-        plan = plan_files(assets, folder, find_access(), force=force, recheck=force)
+        plan = plan_files(assets, folder, force=force, recheck=force)
         with tqdm(total=len(assets), unit=" files", desc="Downloading NeRSemble") as bar:
             bar.update(len(plan.done) + len(plan.absent))
             report = plan.run(on_file=lambda _: bar.update())

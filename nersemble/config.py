@@ -110,6 +110,11 @@ class NersembleConfig(datasets.BuilderConfig):
             setattr(self, option, written)
 
     @property
+    def root_name(self) -> str:
+        """What tells the files that this config reads from those of another root."""
+        return root_name(self.data_dir)
+
+    @property
     def frame(self) -> VideoFrame:
         """The feature of this config's frames."""
         return VideoFrame(scale=self.scale, size=self.size, color_correction=self.color_correction)
@@ -134,7 +139,7 @@ class NersembleConfig(datasets.BuilderConfig):
         selection, name = self.selection, self.selection.name
         asked: dict[str, Any] = {
             "rows": ROWS_VERSION,
-            "root": root_name(self.data_dir),
+            "root": self.root_name,
             "contents": self._contents(),
             "view": self.view,
             "on_missing": self.on_missing,

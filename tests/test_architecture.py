@@ -96,6 +96,14 @@ def test_video_camera_and_colour_stand_alone():
     assert rooms <= ALONE
 
 
+def test_what_the_builder_imports_does_not_look_into_the_environment():
+    """Older releases of `datasets` freeze `os.environ` in these modules once something was streamed."""
+    for name in {target for _, target in rooms_imported(PACKAGE / "builder.py")}:
+        path = PACKAGE / f"{name}.py"
+        if path.is_file():
+            assert "os.environ" not in path.read_text(encoding="utf-8"), path
+
+
 def test_the_walk_sees_every_kind_of_import():
     found = {name for path in MODULES for _, name in imported(path)}
     assert {"nersemble.errors", "nersemble.layout", "numpy", "av.error", "typer"} <= found

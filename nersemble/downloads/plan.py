@@ -177,13 +177,13 @@ def plan_download(
 def plan_files(
     files: Sequence[AssetPath],
     folder: Path,
-    root: AccessURL | str,
+    root: AccessURL | str | None = None,
     *,
     force: bool = False,
     recheck: bool = False,
 ) -> Plan:
-    """Plan the download of given files."""
-    plan = Plan(folder, list(files), root, Record.open(folder))
+    """Plan the download of given files, by default from where the access URL leads."""
+    plan = Plan(folder, list(files), find_access() if root is None else root, Record.open(folder))
     record, tag = plan.record, plan.tag
     for asset, size in zip(plan.files, _sizes_on_disk(folder, plan.files), strict=True):
         path = str(asset)
