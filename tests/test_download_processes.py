@@ -29,7 +29,7 @@ from _faults import (
 )
 
 from nersemble.layout import find_asset
-from nersemble.transport.client import PIECE
+from nersemble.transport.exchange import PIECE
 from nersemble.transport.fetch import OVERLAP
 from nersemble.transport.part_file import list_parts
 

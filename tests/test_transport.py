@@ -162,14 +162,18 @@ def test_retry_after_is_read_by_the_servers_own_clock():
     assert policy.retry_after({}) is None
 
 
-def test_a_server_that_was_reached_since_is_not_out_of_reach():
-    """What fails then is the one file, which is not worth a long wait."""
+def test_what_is_known_of_a_server_that_is_out_of_reach():
     pace = policy.Pace()
     began = time.monotonic()
-    assert not pace.worth_waiting(began)
+    assert not pace.worth_waiting()
+    assert not pace.reached_since(began)
     pace.reached()
-    assert not pace.worth_waiting(began)
-    assert pace.worth_waiting(time.monotonic())
+    assert pace.worth_waiting()
+    assert pace.reached_since(began)
+    assert not pace.reached_since(time.monotonic())
+    pace.begin(0.0)
+    pace.reached()
+    assert not pace.worth_waiting()
 
 
 @pytest.mark.parametrize("column", ["EXP-1-x/../../../escape", "EXP-1-a\\b", "SEN-01-tab\there"])

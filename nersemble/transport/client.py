@@ -10,22 +10,18 @@ from __future__ import annotations
 
 import http.client
 import time
-from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote, urljoin, urlsplit
 
 from ..access import AccessURL
 from . import connections, policy
 from .cancel import Cancel
+from .exchange import Answer, BodyError, Exchange, Refusal, Sink
 from .policy import Pace
 
-#: Takes the next piece of a body, which is only valid during the call.
-Sink = Callable[[memoryview], None]
-
-#: Pieces are handed on when they are this long, or this old.
-PIECE, PIECE_SECONDS = 256 * 1024, 1.0
+#: Pieces are handed on when they are this old, if not before.
+PIECE_SECONDS = 1.0
 REDIRECTS = {301, 302, 303, 307, 308}
 MOST_REDIRECTS = 5
 #: Headers of an answer that mean something here.
@@ -41,62 +37,6 @@ KNOWN_HEADERS = {
 }
 #: Bodies of refusals that are read, so that the connection can be used on.
 DRAINED = 64 * 1024
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What came of a request: a status with headers, or what went wrong.
-
-    Attributes:
-        status: HTTP status, 0 if none came.
-        headers: By lower-case name.
-        failure: What went wrong, "" if the answer is whole.
-        final: Trying again is of no use.
-        storage: What the sink raised, if it was an error of the disk.
-        cancelled: The request was cancelled.
-        reached: An HTTP answer came, whatever it was.
-    """
-
-    status: int = 0
-    headers: dict[str, str] = field(default_factory=dict)
-    failure: str = ""
-    final: bool = False
-    storage: OSError | None = None
-    cancelled: bool = False
-    reached: bool = False
-
-
-class Refusal(str):
-    """Why a body is not wanted, however often it is sent."""
-
-
-class BodyError(Exception):
-    """Raised by a sink that does not take a body, which fails the attempt; its text says why."""
-
-
-class Exchange:
-    """What a request asks for in each attempt, and what becomes of the answer's body."""
-
-    #: Pieces handed on are at most this long.
-    piece = PIECE
-    #: Whether it can wait for a server that was reached before and is out of reach now.
-    patient = False
-
-    def headers(self) -> dict[str, str]:
-        """Headers of the next attempt."""
-        return {}
-
-    def accept(self, answer: Answer) -> Sink | str:
-        """Where the body of a success goes, or why it is not wanted, which fails the attempt."""
-        raise NotImplementedError
-
-    def problem(self) -> str:
-        """What is wrong with all that came, although the answer was whole; "" if nothing is."""
-        return ""
-
-    def progressed(self) -> bool:
-        """Whether more is held than after the attempt before."""
-        return False
 
 
 class HttpClient:
@@ -122,7 +62,8 @@ class HttpClient:
     def request(self, method: str, path: str, exchange: Exchange, cancel: Cancel) -> Answer:
         """Ask until there is an answer, or no hope for one."""
         attempt = answered = 0  # since there was progress: failures, and those of them that the server answered with
-        out_of_reach: float | None = None
+        since: float | None = None  # out of reach
+        revived = False
         while True:
             if self.pace.closed:
                 return Answer(failure=self.pace.closed, final=True)
@@ -136,14 +77,17 @@ class HttpClient:
                 self._good = self._good if answer.failure else path
                 return answer
             if exchange.progressed():
-                attempt = answered = 0
+                attempt, answered, revived = 0, 0, False
             attempt, answered = attempt + 1, answered + answer.reached
             if answer.reached:
-                lasting, out_of_reach = answered >= policy.ATTEMPTS, None
+                lasting, since = answered >= policy.ATTEMPTS, None
             else:
-                out_of_reach = out_of_reach or time.monotonic()
-                hope = exchange.patient and self.pace.worth_waiting(out_of_reach)
-                lasting = attempt >= policy.ATTEMPTS and not (hope and self._is_out_of_reach(cancel))
+                lasting, since = attempt >= policy.ATTEMPTS, since or time.monotonic()
+                if lasting and exchange.patient and self.pace.worth_waiting():
+                    back = self.pace.reached_since(since) or not self._is_out_of_reach(cancel)
+                    lasting = back and revived  # if it is in reach, or again, the file has one more round
+                    if back:
+                        attempt, since, revived = 0, None, True
             if lasting:
                 return answer
             pause = policy.pause_before(attempt + 1)

@@ -16,7 +16,8 @@ from pathlib import Path
 from ..errors import StorageError, TransportError
 from .base import Fetched, FetchOptions, NotWantedError, disk_problem, uri
 from .cancel import Cancel
-from .client import Answer, BodyError, Exchange, HttpClient, Refusal, Sink
+from .client import HttpClient
+from .exchange import Answer, BodyError, Exchange, Refusal, Sink
 from .part_file import LostClaimError, PartFile, Version
 from .policy import NEXT_STEP, raise_unless_found
 

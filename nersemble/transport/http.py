@@ -10,7 +10,8 @@ from ..access import AccessURL
 from ..errors import TransportError
 from .base import Fetched, FetchOptions, Part, Stat, uri
 from .cancel import Cancel
-from .client import Answer, Exchange, HttpClient, Refusal, Sink
+from .client import HttpClient
+from .exchange import Answer, Exchange, Refusal, Sink
 from .fetch import content_range, fetch
 from .policy import NEXT_STEP, Pace, raise_unless_found
 

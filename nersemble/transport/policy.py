@@ -79,14 +79,14 @@ class Pace:
         """Note that the server answered."""
         self._reached = time.monotonic()
 
-    def worth_waiting(self, since: float | None) -> bool:
-        """Whether the server answered so lately that a failure to reach it since then should pass.
+    def worth_waiting(self) -> bool:
+        """Whether the server answered so lately that a failure to reach it should pass."""
+        patience = PATIENCE if self.patience is None else self.patience
+        return self._reached is not None and time.monotonic() - self._reached < patience
 
-        If it answered others since, it is not out of reach.
-        """
-        if self._reached is None or (since is not None and self._reached > since):
-            return False
-        return time.monotonic() - self._reached < (PATIENCE if self.patience is None else self.patience)
+    def reached_since(self, moment: float) -> bool:
+        """Whether the server answered anybody since then."""
+        return self._reached is not None and self._reached > moment
 
     @contextlib.contextmanager
     def unreached(self, unreached: bool) -> Iterator[None]:
