@@ -9,12 +9,16 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import os
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
+from contextvars import ContextVar
 from typing import Any, TypeVar
 
 import fsspec.asyn
 
 T = TypeVar("T")
+
+#: Called when the wait of ``run`` is interrupted: fsspec's tasks go on when what waits for them is cancelled.
+_at_interrupt: ContextVar[list[Callable[[], object]] | None] = ContextVar("at_interrupt", default=None)
 
 _running: set[concurrent.futures.Future[Any]] = set()
 
@@ -25,15 +29,37 @@ def run(coroutine: Coroutine[Any, Any, T]) -> T:
     if asyncio._get_running_loop() is loop:  # waiting here would wait for ever
         coroutine.close()
         raise NotImplementedError("A blocking call from a coroutine of fsspec's own loop. Await its other form.")
-    future = asyncio.run_coroutine_threadsafe(coroutine, loop)
+    calls: list[Callable[[], object]] = []
+
+    async def watched() -> T:
+        _at_interrupt.set(calls)
+        return await coroutine
+
+    future = asyncio.run_coroutine_threadsafe(watched(), loop)
     _running.add(future)
     try:
         return future.result()
     except BaseException:
         future.cancel()
+        calls.append(_interrupted)
+        for call in calls:
+            call()
         raise
     finally:
         _running.discard(future)
+
+
+def at_interrupt(call: Callable[[], object]) -> None:
+    """In a coroutine: call this if the wait for it is interrupted; at once if it was."""
+    calls = _at_interrupt.get()
+    if calls is not None:
+        if _interrupted in calls:
+            call()
+        calls.append(call)
+
+
+def _interrupted() -> None:
+    """Marks a list of calls whose wait was interrupted."""
 
 
 def cancel_all() -> None:

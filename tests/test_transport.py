@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import threading
 import time
 import traceback
 from email.utils import formatdate
@@ -186,7 +189,26 @@ def test_a_catalogue_names_no_path(column):
     assert catalog.sequences_of[240] == ("EXP-1-head",)
 
 
-def test_ctrl_c_ends_what_get_does(access, tmp_path):
-    """`get` waits in a way that an interrupt ends, which fsspec's own does not."""
-    for name in ("get", "get_file", "cat", "cat_file", "cat_ranges"):
-        assert getattr(NersembleFileSystem(), name).__module__ == "nersemble.filesystem"
+def test_ctrl_c_ends_what_get_does(reach, monkeypatch, tmp_path):
+    """It does not go on in a thread, as it would in the wait that fsspec has."""
+    sent = []
+
+    class Trickle(DemoHandler):
+        def send_body(self, file, start, length):
+            for at in range(start, start + length, 256):
+                super().send_body(file, at, min(256, start + length - at))
+                if length > 8192:
+                    sent.append(at)
+                    time.sleep(0.05)
+
+    server, _ = reach(Trickle)
+    monkeypatch.setenv("NERSEMBLE_DATA_URL", server.url)
+    begun = threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGINT))
+    begun.start()
+    with pytest.raises(KeyboardInterrupt):
+        NersembleFileSystem().get("240/sequences/EXP-1-head/", str(tmp_path / "copied"), recursive=True)
+    assert sent
+    time.sleep(0.5)
+    then = len(sent)
+    time.sleep(0.5)
+    assert len(sent) == then

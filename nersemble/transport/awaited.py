@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
+from ..loop import at_interrupt
 from .base import Fetched, FetchOptions, Part, Stat
 from .cancel import Cancel
 from .folder import FolderFiles
@@ -24,6 +25,7 @@ CONNECTIONS = 16
 async def to_thread(call: Callable[[Cancel], T]) -> T:
     """Await a call; if the waiting is cancelled, so is the call."""
     cancel = Cancel()
+    at_interrupt(cancel.cancel)
     loop = asyncio.get_running_loop()
     arrived: asyncio.Future[None] = loop.create_future()
     future = start(call, cancel)
