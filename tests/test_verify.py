@@ -281,18 +281,21 @@ def test_a_file_that_cannot_be_opened_is_found_and_is_no_traceback(folder):
 # --- the processes that decode ----------------------------------------------------------------------------------------
 
 
+def read_proc(path: Path) -> bytes:
+    """What the kernel says there, which is nothing of a thread or process that has ended meanwhile."""
+    try:
+        return path.read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return b""
+
+
 def children(pid: int) -> list[int]:
-    return [
-        int(child) for task in Path(f"/proc/{pid}/task").iterdir() for child in (task / "children").read_text().split()
-    ]
+    tasks = Path(f"/proc/{pid}/task").iterdir()
+    return [int(child) for task in tasks for child in read_proc(task / "children").split()]
 
 
 def decoders_of(pid: int) -> list[int]:
-    found = []
-    for child in children(pid):
-        words = Path(f"/proc/{child}/cmdline").read_bytes()
-        found += [child] if b"check_worker" in words else []
-    return found
+    return [child for child in children(pid) if b"check_worker" in read_proc(Path(f"/proc/{child}/cmdline"))]
 
 
 def end_a_decoder(folder: Path, number: signal.Signals) -> list[tuple[tuple[Path, str], str]]:
