@@ -21,14 +21,12 @@ from .camera import Calibration, parse_calibration, parse_color_calibration
 from .errors import AssetNotFoundError, CalibrationError
 from .filesystem import filesystem
 from .layout import AssetPath
-from .opening import lease_video, missing_matrix, open_video, read_bytes
+from .opening import START_READ, lease_video, missing_matrix, open_video, read_bytes
 
 T = TypeVar("T")
 
 #: Headers read at once.
 WORKERS = 16
-#: Bytes asked for at first where a video's header is all that is wanted.
-HEADER_READ = 32 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,9 +89,9 @@ class Capture:
         """
         try:
             if keep_open:
-                with lease_video(self.path(asset)) as decoder:
+                with lease_video(self.path(asset), first_read=START_READ) as decoder:
                     return VideoFacts(len(decoder), decoder.width, decoder.height, decoder.fps)
-            with open_video(self.path(asset), first_read=HEADER_READ) as decoder:
+            with open_video(self.path(asset)) as decoder:
                 return VideoFacts(len(decoder), decoder.width, decoder.height, decoder.fps)
         except AssetNotFoundError:
             return None

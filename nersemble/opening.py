@@ -22,6 +22,9 @@ from .video.decoder import FIRST_READ
 from .video.source import LocalSource
 
 _SCHEME = f"{PROTOCOL}://"
+#: Bytes asked for at first where the first frames are read next: a keyframe of a full-size video is a few hundred
+#: kilobytes.
+START_READ = 320 * 1024
 
 
 def local_path(path: str) -> str | None:
@@ -73,12 +76,16 @@ def _identity(path: str) -> Any:
     return status.st_dev, status.st_ino, status.st_mtime_ns, status.st_size
 
 
-_pool: DecoderPool[tuple[Any, str]] = DecoderPool(lambda key: open_video(key[1]))
+def _open(key: tuple[Any, str], first_read: int = FIRST_READ) -> VideoDecoder:
+    return open_video(key[1], first_read=first_read)
 
 
-def lease_video(path: str) -> AbstractContextManager[VideoDecoder]:
-    """An open decoder of ``path`` for one reader, from the pool of this process."""
-    return _pool.lease((_identity(path), path))
+_pool: DecoderPool[tuple[Any, str]] = DecoderPool(_open)
+
+
+def lease_video(path: str, *, first_read: int = FIRST_READ) -> AbstractContextManager[VideoDecoder]:
+    """An open decoder of ``path`` for one reader, from the pool of this process; options as in ``open_video``."""
+    return _pool.lease((_identity(path), path), first_read=first_read)
 
 
 def close_videos() -> None:

@@ -137,7 +137,7 @@ def _participants_csv(path: Path) -> str:
 
 def _decoded(path: Path) -> str:
     """Decode every frame of a video with the reader's own engine, so that what passes here can be read later."""
-    from ..video.engine import PictureDecoder
+    from ..video.engine import Outlook, PictureDecoder
     from ..video.mp4 import Mp4Packets, read_index
     from ..video.packets import PacketReader
     from ..video.scan import scan
@@ -148,12 +148,12 @@ def _decoded(path: Path) -> str:
         plain = read_index(reader, 0)
         packets: PacketReader
         index, packets = (plain.packets, Mp4Packets(plain, reader)) if plain is not None else scan(source)
-        engine = PictureDecoder(index, packets, threads=1, remote=False)
+        engine = PictureDecoder(index, packets, remote=False)
         total = index.num_frames
         for timestep, packet in enumerate(map(int, index.packet_of)):
             problem = ""
             try:
-                picture = engine.picture(packet)
+                picture = engine.picture(packet, Outlook(stride=1))
             except FrameError as error:
                 problem = str(error)
             else:

@@ -5,33 +5,44 @@ A picture that does not come out whole is an error, never replaced by its neighb
 
 from __future__ import annotations
 
+import ctypes
+import itertools
 import operator
 import os
 import threading
 import weakref
-from collections.abc import Iterator, Sequence
-from typing import Any, BinaryIO
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
-import PIL.Image
 from av.video.reformatter import VideoReformatter
-from numpy.typing import NDArray
 
+from ..cores import usable_cores
 from ..errors import FrameError
-from .engine import PictureDecoder
+from .engine import Outlook, PictureDecoder
 from .mp4 import Mp4Packets, read_index
 from .packets import PacketIndex, PacketReader
+from .resize import Picture, resize_picture
 from .scan import scan
 from .source import ByteSource, FileSource, LocalSource, WindowReader, as_source
 
-#: Open decoders, and what was theirs before a fork: freed in the child, it could wait for threads that are not there.
+if TYPE_CHECKING:
+    import torch
+
 _LIVE: weakref.WeakSet[VideoDecoder] = weakref.WeakSet()
+#: What was theirs before a fork.  Freed in the child, a codec would wait for threads that are not there.
 _BEFORE_FORK: list[Any] = []
 
-#: A keyframe of a full-size video is a few hundred kilobytes.
-FIRST_READ = 320 * 1024
-
-Picture = NDArray[np.uint8]
+#: The header of a video is a few kilobytes.
+FIRST_READ = 32 * 1024
+#: Pictures that a codec holds (reference and reorder buffers), by which memory is estimated; bytes of a pixel in them.
+PICTURES_HELD, BYTES_A_PIXEL = 6, 1.5
+#: Bytes of a decoder that has not decoded.
+LEAST_HELD = 64 * 1024
+#: More codec threads gain little and hold much memory.
+MOST_THREADS = 4
+#: Steps from frame to frame in which a reader is taken to go on.
+LONGEST_STEP = 64
 
 
 class VideoDecoder:
@@ -40,8 +51,8 @@ class VideoDecoder:
     Args:
         video: A path, or a seekable binary file object.
         name: How messages call the video; the path by default.
-        threads: Codec threads.  One is right in worker processes, and for random access.
-        first_read: Bytes asked for at first of a remote video: enough for its header and, mostly, its first frame.
+        threads: Codec threads; by default one in worker processes, and up to four in a lone process.
+        first_read: Bytes asked for at first of a remote video: enough for its header.
 
     May be shared by threads (calls wait for each other) and used after fork (it opens itself anew).
 
@@ -59,13 +70,15 @@ class VideoDecoder:
         video: str | os.PathLike[str] | BinaryIO | ByteSource,
         *,
         name: str | None = None,
-        threads: int = 1,
+        threads: int | None = None,
         first_read: int = FIRST_READ,
     ) -> None:
+        self._last: Any  # the timestep and picture decoded last
+        self._last_timestep: int
+        self._last_step: int
         self._source = as_source(video, name)
         self.name = name or self._source.name
         self._threads = threads
-        self._last: Any = None  # the timestep and picture decoded last
         self.index, self._packets = self._read_index(first_read)
         self._start()
         _LIVE.add(self)
@@ -101,44 +114,127 @@ class VideoDecoder:
         """Height of the picture in pixels, after rotation."""
         return self.index.display_size[1]
 
-    def get_frame_at(self, timestep: int, size: tuple[int, int] | None = None) -> Picture:
+    @property
+    def held_bytes(self) -> float:
+        """Memory that it takes, estimated: most of it is a codec's, where one is open."""
+        picture = self.index.width * self.index.height * BYTES_A_PIXEL
+        return LEAST_HELD + self._packets.held_bytes + (picture * PICTURES_HELD if self._engine.used else 0)
+
+    def get_frame_at(
+        self, timestep: int, size: tuple[int, int] | None = None, *, as_tensor: bool = False
+    ) -> Picture | torch.Tensor:
         """Decode one frame.
 
         Args:
             timestep: 0-based index in presentation order.
             size: (width, height) to resize to (see ``resize_picture``); the video's own by default.
+            as_tensor: Give a torch tensor, channels first.
 
         Returns:
-            ``(height, width, 3)`` uint8 RGB.
+            ``(height, width, 3)`` uint8 RGB; as a tensor ``(3, height, width)``.
 
         Raises:
             FrameError: If there is no such timestep, or it cannot be decoded whole.
         """
-        timestep = operator.index(timestep)
-        with self._lock:
-            return self._to_rgb(self._picture(timestep), size)
+        picture = np.require(self.read(timestep, size), requirements=["C", "W"])
+        return _as_tensor(picture) if as_tensor else picture
 
-    def get_frames_at(self, timesteps: Sequence[int], size: tuple[int, int] | None = None) -> Picture:
-        """Decode several frames, in one pass through the video whatever their order.
+    def get_frames_at(
+        self, timesteps: Sequence[int], size: tuple[int, int] | None = None, *, as_tensor: bool = False
+    ) -> Picture | torch.Tensor:
+        """Decode several frames in one pass through the video, whatever their order and however often they come.
 
         Returns:
-            ``(len(timesteps), height, width, 3)`` uint8 RGB, in the order asked for.
+            ``(len(timesteps), height, width, 3)`` uint8 RGB, in the order asked for; as a tensor
+            ``(len(timesteps), 3, height, width)``.
+
+        Raises:
+            FrameError: If one of them does not exist, or cannot be decoded whole.
         """
-        width, height = size or (self.width, self.height)
-        frames = np.empty((len(timesteps), height, width, 3), np.uint8)
         wanted = [operator.index(timestep) for timestep in timesteps]
-        for place in sorted(range(len(wanted)), key=wanted.__getitem__):
-            frames[place] = self.get_frame_at(wanted[place], size)
-        return frames
+        places: dict[int, list[int]] = {}
+        for place, timestep in enumerate(wanted):
+            places.setdefault(timestep, []).append(place)
+        width, height = size or (self.width, self.height)
+        for timestep in places:
+            self._check(timestep)
+        frames = np.empty((len(wanted), height, width, 3), np.uint8)
+        for timestep, picture in self.read_many(places, size):
+            for place in places[timestep]:
+                frames[place] = picture
+        return _as_tensor(frames) if as_tensor else frames
+
+    def get_frames_in_range(
+        self,
+        start: int,
+        stop: int,
+        step: int = 1,
+        size: tuple[int, int] | None = None,
+        *,
+        as_tensor: bool = False,
+    ) -> Picture | torch.Tensor:
+        """Decode the frames of ``range(start, stop, step)``, in one pass.
+
+        Returns:
+            As ``get_frames_at``.
+
+        Raises:
+            FrameError: If one of them does not exist, or cannot be decoded whole.
+        """
+        return self.get_frames_at(range(start, stop, step), size, as_tensor=as_tensor)
 
     def __iter__(self) -> Iterator[Picture]:
-        for timestep in range(len(self)):
-            yield self.get_frame_at(timestep)
+        for _, picture in self.read_many(range(len(self))):
+            yield np.require(picture, requirements=["C", "W"])
+
+    # --- what others in this package read: pictures that need not be contiguous ---------------------------------------
+
+    def read(self, timestep: int, size: tuple[int, int] | None = None, threads: int | None = None) -> Picture:
+        """``get_frame_at``, in rows that may lie further apart than they are long."""
+        timestep = operator.index(timestep)
+        with self._lock:
+            step = timestep - self._last_timestep
+            goes_on = step == 1 or (0 < step <= LONGEST_STEP and step == self._last_step)
+            if step:
+                self._last_timestep, self._last_step = timestep, step
+            return self._to_rgb(self._picture(timestep, Outlook(stride=step if goes_on else 0), threads), size)
+
+    def read_many(
+        self, timesteps: Iterable[int], size: tuple[int, int] | None = None, threads: int | None = None
+    ) -> Iterator[tuple[int, Picture]]:
+        """Each of some frames once, in presentation order, with its timestep; as ``read`` gives them."""
+        wanted = sorted(set(timesteps))
+        for timestep in wanted:
+            self._check(timestep)
+        if not wanted:
+            return
+        if len(wanted) == 1:
+            yield wanted[0], self.read(wanted[0], size, threads)
+            return
+        packets = [int(self.index.packet_of[timestep]) for timestep in wanted]
+        with self._lock:
+            self._packets.expect(self._spans(packets))
+        step = _only_step(wanted)
+        planned = None if step else frozenset(packets)
+        for timestep, following in zip(wanted, [*packets[1:], None], strict=True):
+            outlook = Outlook(planned, None if step else following, step)
+            with self._lock:
+                self._last_timestep, self._last_step = timestep, step
+                picture = self._to_rgb(self._picture(timestep, outlook, threads), size)
+            yield timestep, picture
+
+    def _spans(self, packets: Iterable[int]) -> list[tuple[int, int]]:
+        """The runs of packets, first and last one, that are read for pictures: each from its keyframe on."""
+        last: dict[int, int] = {}
+        for packet in packets:
+            start = self.index.start_for(packet)
+            last[start] = max(last.get(start, 0), packet)
+        return list(last.items())
 
     def close(self) -> None:
         """Free the codec and the file; closing twice is harmless."""
         with self._lock:
-            self._engine = PictureDecoder(self.index, self._packets, self._threads, self._source.remote)
+            self._engine = PictureDecoder(self.index, self._packets, self._source.remote)
             self._last = None
             self._source.close()
 
@@ -158,15 +254,20 @@ class VideoDecoder:
             "A VideoDecoder holds an open file and cannot be pickled; open the video again where it is needed."
         )
 
-    def _picture(self, timestep: int) -> Any:
+    def _check(self, timestep: int) -> None:
         if not 0 <= timestep < len(self):
             raise FrameError(
                 f"{self.name} has no timestep {timestep}: it has {len(self)} frames, 0 to {len(self) - 1}."
             )
+
+    def _picture(self, timestep: int, outlook: Outlook, threads: int | None) -> Any:
+        self._check(timestep)
         if self._last is None or self._last[0] != timestep:
+            threads = threads or self._threads or min(usable_cores(), MOST_THREADS)
             problem = ""
             try:
-                self._last = (timestep, self._engine.picture(int(self.index.packet_of[timestep])))
+                packet = int(self.index.packet_of[timestep])
+                self._last = (timestep, self._engine.picture(packet, outlook, threads))
             except FrameError as error:
                 problem = str(error)
             if problem:
@@ -175,9 +276,10 @@ class VideoDecoder:
 
     def _start(self) -> None:
         self._lock = threading.RLock()
-        self._engine = PictureDecoder(self.index, self._packets, self._threads, self._source.remote)
+        self._engine = PictureDecoder(self.index, self._packets, self._source.remote)
         self._reformatter = VideoReformatter()
         self._last = None
+        self._last_timestep = self._last_step = -2
 
     def _after_fork(self) -> None:
         _BEFORE_FORK.append((self._engine, self._last, self._reformatter, self._lock))
@@ -191,35 +293,29 @@ class VideoDecoder:
                 f"{self.name}: a frame of {frame.width} x {frame.height} in a video of {self.index.width} x "
                 f"{self.index.height}: the calibration would not fit it."
             )
-        # One swscale thread: a pool of them would not survive a fork.
+        # One swscale thread: a pool of them would not survive a fork.  Not rgb0, though PIL could take that as it is:
+        # swscale leaves its last columns wrong at widths of 2 or 4 beyond a multiple of 8.
         picture: Any = self._reformatter.reformat(frame, format="rgb24", threads=1).to_ndarray()
         if self.index.rotation:
             picture = np.ascontiguousarray(np.rot90(picture, self.index.rotation // 90))
         return picture if size is None else resize_picture(picture, size)
 
 
-def resize_picture(picture: Picture, size: tuple[int, int]) -> Picture:
-    """Resize ``(H, W, 3)`` uint8 RGB to (width, height), edges staying edges.
+def _only_step(timesteps: list[int]) -> int:
+    """The step of evenly spaced timesteps, as readers take them that will go on so; 0 if they are not."""
+    steps = {later - earlier for earlier, later in itertools.pairwise(timesteps)}
+    return steps.pop() if len(steps) == 1 and max(steps) <= LONGEST_STEP else 0
 
-    Whole factors average areas; other factors down use a Hamming window, which unlike a box has no bias to a side;
-    factors up are bicubic.
 
-    The picture is resized in RGB, after its colour planes have been brought to full size: resizing the planes of a
-    4:2:0 frame instead moves its colours by up to half a pixel.
-    """
-    height, width = picture.shape[:2]
-    if size == (width, height):
-        return picture
-    if width % size[0] == 0 and height % size[1] == 0:
-        resampling = PIL.Image.Resampling.BOX
-    elif size[0] <= width and size[1] <= height:
-        resampling = PIL.Image.Resampling.HAMMING
-    else:
-        resampling = PIL.Image.Resampling.BICUBIC
-    return np.array(PIL.Image.fromarray(picture).resize(size, resampling))
+def _as_tensor(pictures: Picture) -> torch.Tensor:
+    """Channels in front of height and width, without a copy."""
+    import torch
+
+    return torch.from_numpy(pictures).movedim(-1, -3)
 
 
 def _after_fork_in_child() -> None:
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(_BEFORE_FORK))  # not even the end of the interpreter frees it
     for decoder in list(_LIVE):
         decoder._after_fork()
 

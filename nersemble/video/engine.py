@@ -2,16 +2,21 @@
 
 Every packet is labelled with its number in decode order, and the codec hands the label on with the picture.  So no time
 stamp is compared and no seek can be off by one.  A picture that the codec flags as damaged is an error.
+
+Packets on the way that no other picture is predicted from, and that nobody will ask for, are left out.  What will be
+asked for next is an ``Outlook``: it only saves time, and a wrong one costs no more than decoding anew.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import av
 import av.error
 
 from ..errors import FrameError
+from .disposable import is_disposable
 from .entry import is_clean_start
 from .packets import PacketIndex, PacketReader
 
@@ -19,6 +24,23 @@ from .packets import PacketIndex, PacketReader
 LONGEST_WAIT = 32
 #: FFmpeg's H.264 decoder ends the process if it is told to hold back more pictures than this.
 MOST_HELD_BACK = 15
+#: A lone picture this near its keyframe is drained out of the codec: to begin there again costs little.
+NEAR = 48
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """What will be asked for after a picture, in presentation order, as far as anybody knows.
+
+    Attributes:
+        planned: The packets of all pictures that will be asked for, if they are known.
+        following: The first of them after this picture, None if there is none.
+        stride: Every so many pictures one, if it is guessed; 0 if not.
+    """
+
+    planned: frozenset[int] | None = None
+    following: int | None = None
+    stride: int = 0
 
 
 class PictureDecoder:
@@ -27,23 +49,23 @@ class PictureDecoder:
     Args:
         index: The packets of the video.
         packets: Their bytes.
-        threads: Codec threads.
         remote: Reading costs requests, so that no packets are read beyond what a lone picture needs.
     """
 
-    def __init__(self, index: PacketIndex, packets: PacketReader, threads: int, remote: bool) -> None:
+    def __init__(self, index: PacketIndex, packets: PacketReader, remote: bool) -> None:
         self._index = index
         self._packets = packets
-        self._threads = threads
         self._remote = remote
         self._context: Any = None
-        self._last_rank = -2
+        self._threads = 1
+        self._one_thread = False
         self._reset()
 
     def _reset(self) -> None:
         """Forget where the codec stands."""
         self._origin = self._fed = 0  # decoding began at packet `origin`; packet `fed` is next
         self._drained = False  # the codec was told that the stream ended
+        self._left_out: set[int] = set()  # packets passed over
         self._out: set[int] = set()  # the packets whose pictures came out since
         self._damaged: set[int] = set()  # packets that the codec could not read whole
         self._pending: dict[int, Any] = {}  # pictures that came out beside a wanted one
@@ -53,8 +75,13 @@ class PictureDecoder:
         """Whether a codec is open."""
         return self._context is not None
 
-    def picture(self, packet: int) -> Any:
+    def picture(self, packet: int, outlook: Outlook, threads: int = 1) -> Any:
         """Decode the picture of ``packet``.
+
+        Args:
+            packet: Number of the packet in decode order.
+            outlook: What will be asked for next.
+            threads: Codec threads, if a codec is opened for it.
 
         Returns:
             An ``av.VideoFrame``.
@@ -65,23 +92,25 @@ class PictureDecoder:
         problem = ""
         start: int | None = self._index.start_for(packet)
         while start is not None:
-            picture, problem = self._attempt(start, packet)
+            wanted = _Wanted(self._index, packet, outlook)
+            picture, problem = self._attempt(start, wanted, 1 if self._one_thread else threads)
             if picture is not None:
-                self._last_rank = int(self._index.rank[packet])
                 return picture
-            # It may lean on more than its keyframe (intra refresh, a keyframe that is none): begin further back.
             self._context = None
             self._reset()
-            start = self._index.keyframe_before(start)
+            if self._threads > 1:  # with more threads a codec says late what is damaged: look again
+                self._threads, self._one_thread = 1, True
+            else:  # it may lean on more than its keyframe (intra refresh, a keyframe that is none): begin further back
+                start = self._index.keyframe_before(start)
         raise FrameError(problem)
 
-    def _attempt(self, start: int, target: int) -> tuple[Any, str]:
+    def _attempt(self, start: int, wanted: _Wanted, threads: int) -> tuple[Any, str]:
         """The picture, or what is wrong."""
-        picture = self._pending.pop(target, None)
+        picture = self._pending.pop(wanted.target, None)
         try:
             if picture is None:
-                picture = self._run(start, target)
-            damaged = picture is None or picture.is_corrupt or self._leans_on_damage(target)
+                picture = self._run(start, wanted, threads)
+            damaged = picture is None or picture.is_corrupt or self._leans_on_damage(wanted.target)
         except FrameError as error:
             return None, str(error)
         if damaged:
@@ -105,27 +134,47 @@ class PictureDecoder:
     def _is_clean(self, packet: int, data: bytes = b"") -> bool:
         return packet == 0 or is_clean_start(self._index.codec, self._index.extradata, data)
 
-    def _run(self, start: int, target: int) -> Any:
-        """Feed packets from ``start``, or from where the codec stands, until ``target`` comes out."""
+    def _run(self, start: int, wanted: _Wanted, threads: int) -> Any:
+        """Feed packets from ``start``, or from where the codec stands, until the target comes out."""
+        target = wanted.target
         passed = self._context is not None and self._origin <= start <= self._fed
-        # A lone picture of a remote file is drained out of the codec, instead of pushed out by packets behind it.  One
-        # that follows the last one is not lone: more will follow, and a drained codec starts over.
-        lone = self._remote and not (passed and self._index.rank[target] > self._last_rank)
-        if not passed or self._drained or target in self._out:
-            self._seek(start)
+        if not passed or self._drained or target in self._out or target in self._left_out:
+            self._seek(start, threads)
+        lone = self._is_lone(wanted)
         found: Any = None
-        while found is None and not self._drained and self._fed <= target + LONGEST_WAIT:
+        while found is None and not self._drained and self._fed <= target + LONGEST_WAIT + self._threads:
             packets = self._next_packets(target, lone)
             if not self._out and self._fed == self._origin and not self._is_clean(self._origin, packets[0] or b""):
                 return None
-            for data in packets:
-                found = self._take(self._feed(data), target) or found
+            for data, following in zip(packets, [*packets[1:], None], strict=True):
+                if data is not None and self._is_needless(data, following, wanted):
+                    self._left_out.add(self._fed)
+                    self._fed += 1
+                    continue
+                found = self._take(self._feed(data), wanted, lone) or found
                 if found is not None:
                     break
         return found
 
-    def _take(self, pictures: list[Any], target: int) -> Any:
-        """Note which pictures came out; the one of ``target`` if it is among them."""
+    def _is_lone(self, wanted: _Wanted) -> bool:
+        """Whether the target is to be drained out of the codec, instead of pushed out by the packets behind it.
+
+        A drained codec has to begin at a keyframe again, and those behind cost decoding, and requests.
+        """
+        outlook = wanted.outlook
+        if outlook.following is not None:
+            pushed = max(wanted.target + self._index.reorder_depth + 1, self._fed)
+            return self._index.start_for(outlook.following) > pushed
+        return not outlook.stride and (self._remote or wanted.target - self._origin <= NEAR)
+
+    def _is_needless(self, data: bytes, following: bytes | None, wanted: _Wanted) -> bool:
+        """Whether the next packet can be left out; ``following`` is the one behind it, where that was read too."""
+        if following is None or wanted.includes(self._fed):
+            return False
+        return is_disposable(self._index.codec, self._index.extradata, data, following)
+
+    def _take(self, pictures: list[Any], wanted: _Wanted, lone: bool) -> Any:
+        """Note which pictures came out; the one of the target if it is among them."""
         found = None
         for picture in pictures:
             if picture.pts is None:
@@ -134,17 +183,19 @@ class PictureDecoder:
             self._out.add(number)
             if picture.is_corrupt:
                 self._damaged.add(number)
-            if number == target:
+            if number == wanted.target:
                 found = picture
-            elif self._index.rank[number] > self._index.rank[target]:
+            elif wanted.keeps(number, lone):
                 self._pending[number] = picture
         return found
 
-    def _seek(self, start: int) -> None:
-        if self._context is None:
+    def _seek(self, start: int, threads: int) -> None:
+        if self._context is None or self._threads != threads:
             self._context = av.CodecContext.create(self._index.codec, "r")
             self._context.extradata = self._index.extradata
-            self._context.thread_count = self._threads
+            self._context.thread_count = self._threads = threads
+            if threads > 1:
+                self._context.thread_type = "FRAME"
             self._context.options = {
                 "has_b_frames": str(min(self._index.reorder_depth, MOST_HELD_BACK)),
                 "err_detect": "explode",  # say at once that a packet is damaged, not when its picture is shown
@@ -157,8 +208,9 @@ class PictureDecoder:
     def _next_packets(self, target: int, lone: bool) -> list[bytes | None]:
         """The packets to feed for ``target``, in one read; None, the end of the stream, after the last there is."""
         final = len(self._index.rank) - 1
-        # A codec may hold back one picture more than the reordering of this file needs.
-        last = target if lone else min(final, max(target + self._index.reorder_depth + 1, self._fed))
+        # A codec may hold back one picture more than the reordering of this file needs, and one for each other thread.
+        held_back = self._index.reorder_depth + self._threads
+        last = target if lone else min(final, max(target + held_back, self._fed))
         packets: list[bytes | None] = []
         if self._fed <= last:
             packets.extend(self._packets.read(self._fed, last))
@@ -184,3 +236,26 @@ class PictureDecoder:
         except (av.error.FFmpegError, ValueError):  # PyAV 19 has a ValueError of its own for damaged headers
             self._damaged.add(self._fed - 1)
             return []
+
+
+class _Wanted:
+    """A picture that is decoded now, and those that will be asked for next."""
+
+    def __init__(self, index: PacketIndex, target: int, outlook: Outlook) -> None:
+        self.target = target
+        self.outlook = outlook
+        self._rank = index.rank
+
+    def includes(self, packet: int) -> bool:
+        """Whether the picture of a packet is wanted now or may be next."""
+        ahead = int(self._rank[packet] - self._rank[self.target])
+        if self.outlook.planned is not None:
+            return ahead >= 0 and packet in self.outlook.planned
+        if self.outlook.stride:
+            return ahead >= 0 and ahead % self.outlook.stride == 0
+        return packet >= self.target
+
+    def keeps(self, packet: int, lone: bool) -> bool:
+        """Whether a picture that came out with the target is kept: one that is wanted, and does not come out again."""
+        unknown = self.outlook.planned is None and not self.outlook.stride
+        return self._rank[packet] > self._rank[self.target] and self.includes(packet) and not (lone and unknown)

@@ -6,11 +6,11 @@ pictures become whole only bit by bit.  The packet's own NAL units tell (ITU-T H
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from .nal import Bits, split_units
 
 _H264_SLICE, _H264_IDR, _H264_SEI = 1, 5, 6
 _RECOVERY_POINT = 6
-_HEVC_FIRST_SLICE_TYPES, _HEVC_IRAP = range(32), range(16, 24)
+_HEVC_SLICES, _HEVC_IRAP = range(32), range(16, 24)
 
 
 def is_clean_start(codec: str, extradata: bytes, packet: bytes) -> bool:
@@ -19,7 +19,7 @@ def is_clean_start(codec: str, extradata: bytes, packet: bytes) -> bool:
     Codecs other than H.264 and HEVC are taken at their container's word.
     """
     if codec == "h264":
-        for unit in _units(packet, _length_size(extradata, 4)):
+        for unit in split_units(codec, extradata, packet):
             kind = unit[0] & 31
             if kind == _H264_SEI and _recovery_frames(unit) == 0:
                 return True
@@ -27,32 +27,12 @@ def is_clean_start(codec: str, extradata: bytes, packet: bytes) -> bool:
                 return kind == _H264_IDR
         return False
     if codec == "hevc":
-        for unit in _units(packet, _length_size(extradata, 21)):
+        for unit in split_units(codec, extradata, packet):
             kind = unit[0] >> 1 & 63
-            if kind in _HEVC_FIRST_SLICE_TYPES:
+            if kind in _HEVC_SLICES:
                 return kind in _HEVC_IRAP
         return False
     return True
-
-
-def _length_size(extradata: bytes, at: int) -> int:
-    """Bytes of the length in front of each unit; 0 for units that follow start codes."""
-    return (extradata[at] & 3) + 1 if len(extradata) > at and extradata[0] == 1 else 0
-
-
-def _units(packet: bytes, length_size: int) -> Iterator[bytes]:
-    if length_size:
-        position = 0
-        while position + length_size < len(packet):
-            length = int.from_bytes(packet[position : position + length_size], "big")
-            position += length_size
-            if length:
-                yield packet[position : position + length]
-            position += length
-        return
-    for piece in packet.split(b"\0\0\1")[1:]:
-        if piece:
-            yield piece
 
 
 def _recovery_frames(unit: bytes) -> int | None:
@@ -71,13 +51,13 @@ def _recovery_frames(unit: bytes) -> int | None:
             position += 1
         kind, size = values
         if kind == _RECOVERY_POINT:
-            return _exp_golomb(data[position : position + size])
+            return _first_code(data[position : position + size])
         position += size
     return None
 
 
-def _exp_golomb(data: bytes) -> int | None:
-    bits = "".join(f"{byte:08b}" for byte in data[:8])
-    zeros = len(bits) - len(bits.lstrip("0"))
-    code = bits[zeros : 2 * zeros + 1]
-    return int(code, 2) - 1 if len(code) == zeros + 1 else None
+def _first_code(data: bytes) -> int | None:
+    try:
+        return Bits(data).read_golomb()
+    except EOFError:
+        return None

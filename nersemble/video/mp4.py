@@ -277,6 +277,11 @@ class Mp4Packets:
         self._index = index
         self._reader = reader
 
+    @property
+    def held_bytes(self) -> int:
+        """Bytes held in memory."""
+        return self._reader.held_bytes
+
     def read(self, first: int, last: int) -> list[bytes]:
         """Packets ``first`` to ``last``, the last one included, in one read; fewer where the file is cut off."""
         offset, size = self._index.offset[first : last + 1], self._index.size[first : last + 1]
@@ -289,3 +294,10 @@ class Mp4Packets:
             packets = [data[o - start : o - start + s] for o, s in ranges]
         whole = [len(packet) == s for packet, (_, s) in zip(packets, ranges, strict=True)]
         return packets[: whole.index(False)] if False in whole else packets
+
+    def expect(self, spans: list[tuple[int, int]]) -> None:
+        """Fetch a remote file whole where most of it will be read in more than one piece."""
+        if len(spans) > 1:
+            ends = self._index.offset + self._index.size
+            needed = sum(int(self._index.size[first : last + 1].sum()) for first, last in spans)
+            self._reader.expect(needed, int(ends.max()))

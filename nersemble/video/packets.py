@@ -22,8 +22,15 @@ MAX_REORDER = 32
 class PacketReader(Protocol):
     """Bytes of packets by number, in decode order."""
 
+    @property
+    def held_bytes(self) -> int:
+        """Bytes held in memory."""
+
     def read(self, first: int, last: int) -> list[bytes]:
         """Packets ``first`` to ``last``, the last one included; fewer where the file is cut off."""
+
+    def expect(self, spans: list[tuple[int, int]]) -> None:
+        """Be told the runs of packets, first and last one, that will be read."""
 
 
 @dataclass(frozen=True)

@@ -11,13 +11,10 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from .decoder import _BEFORE_FORK, VideoDecoder
 
-#: Pictures a decoder holds about itself (reference and reorder buffers), by which its memory is estimated.
-PICTURES_HELD = 6
-BYTES_A_PIXEL = 1.5
 #: Idle decoders kept at most: each holds a file handle.
 MOST_IDLE = 64
 
@@ -28,11 +25,11 @@ class DecoderPool(Generic[Key]):
     """Leases of open decoders by key, such as a path.
 
     Args:
-        open_decoder: Opens the decoder of a key.
+        open_decoder: Opens the decoder of a key; called with it and the options of the lease.
         max_bytes: Bound on the estimated memory of idle decoders.
     """
 
-    def __init__(self, open_decoder: Callable[[Key], VideoDecoder], max_bytes: int = 1 << 30) -> None:
+    def __init__(self, open_decoder: Callable[..., VideoDecoder], max_bytes: int = 1 << 30) -> None:
         self._open = open_decoder
         self.max_bytes = max_bytes
         self._lock = threading.Lock()
@@ -46,9 +43,14 @@ class DecoderPool(Generic[Key]):
         self._idle = OrderedDict()
 
     @contextmanager
-    def lease(self, key: Key) -> Iterator[VideoDecoder]:
-        """A decoder of ``key`` for one reader; it goes back to the pool at the end, unless reading it failed."""
-        decoder = self._take(key) or self._open(key)
+    def lease(self, key: Key, **options: Any) -> Iterator[VideoDecoder]:
+        """A decoder of ``key`` for one reader; it goes back to the pool at the end, unless reading it failed.
+
+        Args:
+            key: Which video.
+            options: How to open it, if none lies idle.
+        """
+        decoder = self._take(key) or self._open(key, **options)
         try:
             yield decoder
         except BaseException:
@@ -66,7 +68,7 @@ class DecoderPool(Generic[Key]):
         with self._lock:
             self._idle[id(decoder)] = (key, decoder)
             while len(self._idle) > MOST_IDLE or (
-                len(self._idle) > 1 and sum(map(_estimate, self._idle.values())) > self.max_bytes
+                len(self._idle) > 1 and sum(decoder.held_bytes for _, decoder in self._idle.values()) > self.max_bytes
             ):
                 closing.append(self._idle.popitem(last=False)[1][1])
         for old in closing:
@@ -81,8 +83,3 @@ class DecoderPool(Generic[Key]):
 
     def __len__(self) -> int:
         return len(self._idle)
-
-
-def _estimate(entry: tuple[Hashable, VideoDecoder]) -> float:
-    _, decoder = entry
-    return decoder.width * decoder.height * BYTES_A_PIXEL * PICTURES_HELD

@@ -26,9 +26,17 @@ class ScannedPackets:
 
     data: list[bytes]
 
+    @property
+    def held_bytes(self) -> int:
+        """Bytes held in memory: all of them."""
+        return sum(map(len, self.data))
+
     def read(self, first: int, last: int) -> list[bytes]:
         """Packets ``first`` to ``last``, the last one included."""
         return self.data[first : last + 1]
+
+    def expect(self, spans: list[tuple[int, int]]) -> None:
+        """All of them are there."""
 
 
 def scan(source: ByteSource) -> tuple[PacketIndex, ScannedPackets]:

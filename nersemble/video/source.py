@@ -15,6 +15,9 @@ from typing import BinaryIO, Protocol, runtime_checkable
 
 from ..errors import AssetNotFoundError, FrameError
 
+#: Most of a file is more than one part of so many.
+MOST = 2
+
 
 @runtime_checkable
 class ByteSource(Protocol):
@@ -161,6 +164,17 @@ class WindowReader:
         self._windows: list[tuple[int, bytes]] = []
         self._end = -1
         self._ahead = 0
+
+    @property
+    def held_bytes(self) -> int:
+        """Bytes kept."""
+        return sum(len(data) for _, data in self._windows)
+
+    def expect(self, needed: int, end: int) -> None:
+        """Be told how many bytes will be read up to ``end``: if it is most of them, they are read at once."""
+        held = any(position == 0 and len(data) >= end for position, data in self._windows)
+        if self.source.remote and needed * MOST > end and not held:
+            self._windows = [(0, self.source.read_at(0, end))]
 
     def read_at(self, start: int, stop: int, least: int = 0) -> bytes:
         """Bytes ``start`` to ``stop``; fewer where the file ends before ``stop``.
