@@ -6,14 +6,11 @@ import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
-from .camera import scaled_size
-from .color import correct_color
 from .errors import FrameError, SelectionError
-from .opening import color_matrix, lease_video
+from .frames import FrameOptions, FrameReference, read_frame
+from .pictures import FramePicture
 
 if TYPE_CHECKING:
     import PIL.Image
@@ -78,15 +75,16 @@ class VideoFrame:
 
     def decode_example(self, value: dict[str, Any], token_per_repo_id: Any = None) -> PIL.Image.Image:
         """Decode a reference to a picture."""
-        import PIL.Image
-
         if not self.decode:
             raise RuntimeError("Decoding is turned off for this column; cast it to VideoFrame(decode=True).")
-        path, timestep = value["path"], value["timestep"]
-        picture = PIL.Image.fromarray(read_frame(path, timestep, self.scale, self.size, self.color_correction))
-        # As with pictures read from files, `datasets` stores this instead of pixels when a row is written again.
-        picture.filename = f"{path}{_TIMESTEP}{timestep}"  # type: ignore[attr-defined]
-        return picture
+        reference = self.reference(value)
+        # As with pictures read from files, `datasets` stores the name instead of pixels when a row is written again.
+        return FramePicture(read_frame(reference), f"{reference.path}{_TIMESTEP}{reference.timestep}")
+
+    def reference(self, value: dict[str, Any]) -> FrameReference:
+        """The frame that a stored value refers to, as this feature gives it."""
+        options = FrameOptions(self.scale, self.size, self.color_correction)
+        return FrameReference(value["path"], value["timestep"], options)
 
     def cast_storage(self, storage: pa.Array) -> pa.StructArray:
         """Cast an Arrow array of references, whatever the order and width of its fields."""
@@ -158,16 +156,3 @@ def check_resize(scale: Any, size: Any) -> tuple[float | None, tuple[int, int] |
     if not good:
         raise SelectionError(f"size is (width, height) in whole pixels, such as (550, 802), not {size!r}.")
     return None, (size[0], size[1])
-
-
-def read_frame(
-    path: str,
-    timestep: int,
-    scale: float | None = None,
-    size: tuple[int, int] | None = None,
-    color_correction: bool = False,
-) -> NDArray[np.uint8]:
-    """Decode a frame of a video by path: ``(height, width, 3)`` uint8 RGB."""
-    with lease_video(path) as decoder:
-        picture = decoder.get_frame_at(timestep, scaled_size((decoder.width, decoder.height), scale, size))
-    return correct_color(picture, color_matrix(path)) if color_correction else picture

@@ -24,8 +24,9 @@ from numpy.typing import NDArray
 
 from .camera import Array, Calibration, parse_calibration, parse_color_calibration
 from .errors import AssetNotFoundError, FrameError, NersembleError, SelectionError
-from .features import check_resize, read_frame
+from .features import check_resize
 from .folder_files import FolderFiles, folder_nearby
+from .frames import FrameOptions, FrameReference, read_frame
 from .layout import BACKGROUND, FRONTAL_SERIAL, SEQUENCES, SERIALS, AssetPath, canonical_sequence
 from .opening import lease_video, read_bytes
 
@@ -150,7 +151,8 @@ class FolderData:
         path = self._video(participant, sequence, camera)
         if color_correction:
             self._calibration_path("color_calibration", participant)  # for its message, if it is not there
-        return read_frame(path, index, scale, size, color_correction)
+        picture = read_frame(FrameReference(path, index, FrameOptions(scale, size, color_correction)))
+        return np.require(picture, requirements=["C", "W"])
 
     def camera_calibration(self, participant: SupportsIndex | str) -> Calibration:
         """The cameras of a participant's capture, in OpenCV axes.

@@ -1,9 +1,11 @@
 """The one seam into the private names of ``datasets``: makes ``load_dataset("nersemble", ...)`` find the builder.
 
 ``datasets`` has no plug-in hook, so ``dataset_module_factory`` is wrapped in the two modules that call it; it answers
-for the one name ``"nersemble"`` and passes everything else on.  The frame feature is registered beside it, and
-``nersemble://`` with fsspec.  ``install`` is cheap: libraries that are not imported yet are waited for, with an import
-hook that runs once.  Should this seam ever move, ``nersemble.load_dataset`` does the same through public names.
+for the one name ``"nersemble"`` and passes everything else on.  The frame feature is registered beside it, and the
+methods of ``datasets.Features`` that decode rows are wrapped, so that frames of a batch are read in one pass;
+``nersemble://`` is registered with fsspec.  ``install`` is cheap: libraries that are not imported yet are waited for,
+with an import hook that runs once.  Should this seam ever move, ``nersemble.load_dataset`` does the same through public
+names.
 """
 
 from __future__ import annotations
@@ -52,8 +54,13 @@ def _register_builder() -> None:
         factory = module.dataset_module_factory
         if not hasattr(factory, "nersemble"):
             module.dataset_module_factory = _answering_for_nersemble(factory)
+    from .batching import decoding_together
     from .features import VideoFrame
 
+    for name in ("decode_example", "decode_batch", "decode_column"):
+        method = getattr(datasets.Features, name)
+        if not hasattr(method, "nersemble"):
+            setattr(datasets.Features, name, decoding_together(method))
     if _FEATURE_TYPES.get("VideoFrame") is not VideoFrame:
         with warnings.catch_warnings():  # some releases call register_feature experimental, at every import
             warnings.simplefilter("ignore")

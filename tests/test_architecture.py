@@ -17,15 +17,15 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 
 #: Rooms, from the ground up: each may import only those before it.  A new module is put where it belongs.
 ORDER = """
-    errors units layout timesteps camera color video
+    cores errors units layout timesteps camera color video
     caches envfile access loop transport remote catalog catalog_cache folder listing selection filesystem
-    progress downloads opening features folder_files folder_data capture rows metadata shards config builder
-    registration loading
+    progress downloads opening pictures frames features batching folder_files folder_data capture rows
+    metadata shards config builder registration loading
     prepare hub engines export training demo autoload cli __main__
 """.split()
 
 #: Usable alone, without the data set around them.
-ALONE = {"camera", "color", "video", "errors", "layout", "timesteps"}
+ALONE = {"camera", "color", "cores", "errors", "layout", "timesteps", "video"}
 #: Imported where they are used, never by ``import nersemble``.
 LAZY = ["torch", "ray", "typer", "click", "rich", "datasets", "pandas"]
 

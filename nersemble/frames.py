@@ -1,0 +1,114 @@
+"""The frames that rows refer to, decoded: one, or many of them in one pass through each of their videos.
+
+``planned`` is how a batch of rows becomes one pass: what it read is handed out while it lasts, in this thread.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .camera import scaled_size
+from .color import correct_color
+from .cores import usable_cores
+from .opening import START_READ, color_matrix, lease_video, local_path
+from .video import VideoDecoder
+from .video.decoder import FIRST_READ
+
+Picture = NDArray[np.uint8]
+
+#: Videos read at once from a server, whose answers are waited for.
+REMOTE_THREADS = 16
+
+
+@dataclass(frozen=True)
+class FrameOptions:
+    """How a frame is to be given: as the arguments of ``VideoFrame``."""
+
+    scale: float | None = None
+    size: tuple[int, int] | None = None
+    color_correction: bool = False
+
+
+@dataclass(frozen=True)
+class FrameReference:
+    """A frame of a video, and how it is to be given."""
+
+    path: str
+    timestep: int
+    options: FrameOptions = FrameOptions()
+
+
+def read_frame(reference: FrameReference) -> Picture:
+    """Decode a frame: ``(height, width, 3)`` uint8 RGB, in rows that may lie further apart than they are long.
+
+    Raises:
+        FrameError: If it cannot be decoded exactly.
+        AssetNotFoundError: If the video is not there.
+        CalibrationError: If colours are to be corrected and the camera has no matrix.
+    """
+    held = getattr(_plan, "pictures", None)
+    if held and reference in held:
+        return held[reference]
+    with _lease(reference.path, reference.timestep) as decoder:
+        return _finish(reference, decoder.read(reference.timestep, _size(decoder, reference.options)))
+
+
+def read_frames(references: Iterable[FrameReference]) -> dict[FrameReference, Picture]:
+    """Decode frames, each once, in one pass through each video and several videos at a time; as ``read_frame``."""
+    groups: dict[tuple[str, FrameOptions], list[FrameReference]] = {}
+    for reference in dict.fromkeys(references):
+        groups.setdefault((reference.path, reference.options), []).append(reference)
+    remote = any(local_path(path) is None for path, _ in groups)
+    threads = min(len(groups), REMOTE_THREADS if remote else usable_cores())
+    if threads <= 1:
+        return {reference: picture for group in groups.values() for reference, picture in _read_group(group, None)}
+    found: dict[FrameReference, Picture] = {}
+    with ThreadPoolExecutor(threads, "nersemble-frames") as executor:
+        try:
+            for pictures in executor.map(lambda group: list(_read_group(group, 1)), groups.values()):
+                found.update(pictures)
+        except BaseException:
+            executor.shutdown(wait=False, cancel_futures=True)
+            raise
+    return found
+
+
+def _read_group(group: list[FrameReference], threads: int | None) -> Iterator[tuple[FrameReference, Picture]]:
+    """Frames of one video that are to be given in one way."""
+    at = {reference.timestep: reference for reference in group}
+    with _lease(group[0].path, min(at)) as decoder:
+        for timestep, picture in decoder.read_many(at, _size(decoder, group[0].options), threads):
+            yield at[timestep], _finish(at[timestep], picture)
+
+
+def _lease(path: str, timestep: int) -> contextlib.AbstractContextManager[VideoDecoder]:
+    return lease_video(path, first_read=FIRST_READ if timestep else START_READ)
+
+
+def _size(decoder: VideoDecoder, options: FrameOptions) -> tuple[int, int]:
+    return scaled_size((decoder.width, decoder.height), options.scale, options.size)
+
+
+def _finish(reference: FrameReference, picture: Picture) -> Picture:
+    return correct_color(picture, color_matrix(reference.path)) if reference.options.color_correction else picture
+
+
+_plan = threading.local()
+
+
+@contextlib.contextmanager
+def planned(references: Iterable[FrameReference]) -> Iterator[None]:
+    """While it lasts, ``read_frame`` of these, in this thread, is answered from one pass through their videos."""
+    before = getattr(_plan, "pictures", None)
+    _plan.pictures = read_frames(references)
+    try:
+        yield
+    finally:
+        _plan.pictures = before
