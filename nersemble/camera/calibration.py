@@ -1,8 +1,4 @@
-"""Cameras: intrinsics, world-to-camera transforms, and the calibration file they come from.
-
-Conventions: OpenCV axes (+x right, +y down, +z into the scene); ``world_to_camera`` maps world points into the camera,
-*not* its inverse; pixel (0, 0) is the centre of the top-left pixel, so a picture of width W spans -0.5 to W - 0.5.
-"""
+"""The calibration files of a capture: intrinsics and poses, and colour-correction matrices, parsed and checked."""
 
 from __future__ import annotations
 
@@ -11,81 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from .errors import CalibrationError
-
-Array = NDArray[np.float64]
-
-
-@dataclass(frozen=True, eq=False)
-class Camera:
-    """One calibrated camera.
-
-    Attributes:
-        intrinsics: ``(3, 3)`` float64, in pixels of a picture of ``width`` x ``height``.
-        world_to_camera: ``(4, 4)`` float64 rigid transform.
-        width: Width of the picture in pixels.
-        height: Height of the picture in pixels.
-    """
-
-    intrinsics: Array
-    world_to_camera: Array
-    width: int
-    height: int
-
-    def resize(self, width: int, height: int) -> Camera:
-        """The camera of the same picture resized to ``width`` x ``height``."""
-        scaled = resize_intrinsics(self.intrinsics, (self.width, self.height), (width, height))
-        return Camera(scaled, self.world_to_camera, width, height)
-
-    def project(self, points: Any) -> Array:
-        """Project world points.
-
-        Args:
-            points: ``(N, 3)`` in world units.
-
-        Returns:
-            ``(N, 2)`` pixels as (x, y).
-
-        Raises:
-            CalibrationError: If a point lies on or behind the camera plane.
-        """
-        points = np.asarray(points, np.float64).reshape(-1, 3)
-        local = points @ self.world_to_camera[:3, :3].T + self.world_to_camera[:3, 3]
-        behind = int((local[:, 2] <= 0).sum())
-        if behind:
-            raise CalibrationError(f"{behind} of {len(points)} points lie behind the camera. Is it inverted?")
-        pixels = local @ self.intrinsics.T
-        projected: Array = pixels[:, :2] / pixels[:, 2:]
-        return projected
-
-
-def resize_intrinsics(intrinsics: Array, old: tuple[int, int], new: tuple[int, int]) -> Array:
-    """Intrinsics of a picture resized from ``old`` to ``new``, each (width, height).
-
-    With pixel (0, 0) at the centre of the top-left pixel, a point x moves to (x + 0.5) s - 0.5: the picture's edges
-    stay its edges.
-
-    Args:
-        intrinsics: ``(3, 3)`` float64.
-
-    Returns:
-        ``(3, 3)`` float64.
-    """
-    sx, sy = new[0] / old[0], new[1] / old[1]
-    move = np.array([[sx, 0.0, 0.5 * sx - 0.5], [0.0, sy, 0.5 * sy - 0.5], [0.0, 0.0, 1.0]])
-    scaled: Array = move @ intrinsics
-    return scaled
-
-
-def scaled_size(size: tuple[int, int], scale: float | None, wanted: tuple[int, int] | None) -> tuple[int, int]:
-    """The (width, height) of a picture of ``size`` after ``scale`` or resizing to ``wanted``."""
-    if wanted is not None:
-        return wanted
-    if scale is None:
-        return size
-    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
+from ..errors import CalibrationError
+from .pinhole import Camera
+from .pixels import Array
 
 
 @dataclass(frozen=True, eq=False)
