@@ -71,7 +71,7 @@ class CatalogError(NersembleError, ValueError):
 
 
 class CalibrationError(NersembleError, ValueError):
-    """A calibration file that is malformed, or lacks a camera."""
+    """A calibration file, camera or matrix that is missing or malformed, or points that a camera cannot see."""
 
 
 class SelectionError(NersembleError, ValueError):

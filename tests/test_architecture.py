@@ -118,6 +118,12 @@ def test_importing_the_package_pulls_in_no_heavy_library(statement):
     assert done.stderr == ""
 
 
+def test_cameras_need_numpy_alone():
+    code = "import sys; before = set(sys.modules); import nersemble.camera; print(*set(sys.modules) - before)"
+    names = subprocess.check_output([sys.executable, "-c", code], text=True).split()
+    assert {name.split(".")[0] for name in names} - set(sys.stdlib_module_names) == {"nersemble", "numpy"}
+
+
 def test_importing_the_package_costs_little_beyond_datasets():
     """Under half a second: the better of three tries, so that a busy machine does not decide."""
     code = "import time, datasets; start = time.perf_counter(); import nersemble; print(time.perf_counter() - start)"

@@ -1,19 +1,20 @@
-"""Cameras: intrinsics, poses and the calibration files they come from.
-
-Needs neither fsspec nor datasets, and can be used alone.
+"""Cameras: intrinsics, poses, their pictures' geometry; needs neither fsspec nor datasets, and can be used alone.
 
 Conventions: OpenCV axes (+x right, +y down, +z into the scene); ``world_to_camera`` maps world points into the camera,
 *not* its inverse; pixel (0, 0) is the centre of the top-left pixel, so a picture of width W spans -0.5 to W - 0.5.
 """
 
 from .calibration import Calibration, parse_calibration, parse_color_calibration
-from .pinhole import Camera
-from .pixels import Array, resize_intrinsics, scaled_size
+from .checks import Array
+from .pinhole import Camera, Projection, Rays
+from .pixels import resize_intrinsics, scaled_size
 
 __all__ = [
     "Array",
     "Calibration",
     "Camera",
+    "Projection",
+    "Rays",
     "parse_calibration",
     "parse_color_calibration",
     "resize_intrinsics",

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from ..errors import CalibrationError
+from .checks import Array
 from .pinhole import Camera
-from .pixels import Array
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,7 +26,14 @@ class Calibration:
     world_to_camera: dict[str, Array]
 
     def camera(self, serial: str, width: int, height: int) -> Camera:
-        """The camera of one serial, for its full-size picture of ``width`` x ``height``."""
+        """The camera of one serial, for its full-size picture of ``width`` x ``height``.
+
+        Raises:
+            CalibrationError: If there is no such serial, or its matrices are no camera's.
+        """
+        if serial not in self.world_to_camera:
+            held = ", ".join(self.world_to_camera) or "no camera"
+            raise CalibrationError(f"No camera {serial!r} in the calibration: it has {held}. Name one of these.")
         return Camera(self.intrinsics, self.world_to_camera[serial], width, height)
 
 

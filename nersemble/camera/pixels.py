@@ -1,11 +1,34 @@
-"""How pixels move when a picture is resized.  Pixel (0, 0) is the centre of the top-left pixel."""
+"""How pixels move when a picture is resized, cropped, padded or flipped: ``(3, 3)`` affine maps of (x, y, 1).
+
+Pixel (0, 0) is the centre of the top-left pixel, so a picture of width W spans -0.5 to W - 0.5.  Intrinsics follow a
+picture by ``move @ intrinsics``, whatever the move; nothing else of a camera changes.
+"""
 
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+from .checks import Array
+
+
+def resize_move(old: tuple[int, int], new: tuple[int, int]) -> Array:
+    """Resize from ``old`` to ``new``, each (width, height): x goes to (x + 0.5) s - 0.5, so edges stay edges."""
+    sx, sy = new[0] / old[0], new[1] / old[1]
+    return np.array([[sx, 0.0, 0.5 * sx - 0.5], [0.0, sy, 0.5 * sy - 0.5], [0.0, 0.0, 1.0]])
+
+
+def shift_move(right: int, down: int) -> Array:
+    """All pixels move by whole pixels: padding moves them right and down, a crop back."""
+    return np.array([[1.0, 0.0, right], [0.0, 1.0, down], [0.0, 0.0, 1.0]])
+
+
+def flip_move(size: tuple[int, int], horizontal: bool, vertical: bool) -> Array:
+    """Mirror a picture of ``size`` (width, height): x goes to W - 1 - x, y to H - 1 - y."""
+    move = np.eye(3)
+    for axis, wanted in enumerate((horizontal, vertical)):
+        if wanted:
+            move[axis, axis], move[axis, 2] = -1.0, size[axis] - 1.0
+    return move
 
 
 def resize_intrinsics(intrinsics: Array, old: tuple[int, int], new: tuple[int, int]) -> Array:
@@ -20,9 +43,7 @@ def resize_intrinsics(intrinsics: Array, old: tuple[int, int], new: tuple[int, i
     Returns:
         ``(3, 3)`` float64.
     """
-    sx, sy = new[0] / old[0], new[1] / old[1]
-    move = np.array([[sx, 0.0, 0.5 * sx - 0.5], [0.0, sy, 0.5 * sy - 0.5], [0.0, 0.0, 1.0]])
-    scaled: Array = move @ intrinsics
+    scaled: Array = resize_move(old, new) @ intrinsics
     return scaled
 
 
