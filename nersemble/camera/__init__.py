@@ -6,6 +6,7 @@ Conventions: OpenCV axes (+x right, +y down, +z into the scene); ``world_to_came
 
 from .calibration import Calibration, parse_calibration, parse_color_calibration
 from .checks import Array
+from .conventions import ColmapCamera, OpenGLCamera, PyTorch3DCamera
 from .pinhole import Camera, Projection, Rays
 from .pixels import resize_intrinsics, scaled_size
 
@@ -13,7 +14,10 @@ __all__ = [
     "Array",
     "Calibration",
     "Camera",
+    "ColmapCamera",
+    "OpenGLCamera",
     "Projection",
+    "PyTorch3DCamera",
     "Rays",
     "parse_calibration",
     "parse_color_calibration",

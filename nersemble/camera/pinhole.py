@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ..errors import CalibrationError, SelectionError
 from .checks import Array, intrinsics_of, inverse, numbers, rigid, vectors, whole
+from .conventions import Conversions
 from .pixels import flip_move, resize_move, scaled_size, shift_move
 
 
@@ -44,11 +45,12 @@ class Rays(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class Camera:
+class Camera(Conversions):
     """One calibrated camera.
 
     OpenCV axes: +x right, +y down, +z into the scene.  Pixel (0, 0) is the centre of the top-left pixel.  Transforms
-    give a new camera; they change ``intrinsics`` and the size, and never the pose.
+    give a new camera; they change ``intrinsics`` and the size, and never the pose.  Conversions to and from OpenGL,
+    COLMAP and PyTorch3D are methods of this class, described in ``conventions``.
 
     Attributes:
         intrinsics: ``(3, 3)`` float64, in pixels of a picture of ``width`` x ``height``.

@@ -1,0 +1,300 @@
+"""One camera in the conventions of OpenGL, COLMAP and PyTorch3D, and back.
+
+===========  =======================  ===================================  ===============================
+Convention   camera axes              pose                                 centre of the top-left pixel
+===========  =======================  ===================================  ===============================
+here         x right, y down, z on    world to camera                      (0, 0)
+OpenGL       x right, y up, z back    camera to world, or world to camera  (0, 0) in ``intrinsics``, as here
+COLMAP       x right, y down, z on    world to camera, as a quaternion     (0.5, 0.5)
+PyTorch3D    x left, y up, z on       world to view, of row vectors        (0.5, 0.5), or in NDC
+===========  =======================  ===================================  ===============================
+
+None of them knows a mirrored picture, and only OpenGL a skew: other cameras are refused.  A picture flipped both ways
+is turned by 180 degrees, and so is the pose on its way out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+
+from ..errors import CalibrationError, SelectionError
+from .checks import Array, inverse, numbers, rigid, whole
+from .quaternion import quaternion_of, rotation_of
+
+C = TypeVar("C", bound="Conversions")
+
+#: Camera axes of OpenCV in those of OpenGL, and back: y and z change sign.
+_OPENGL = np.diag([1.0, -1.0, -1.0, 1.0])
+#: Camera axes of OpenCV in those of PyTorch3D, and back: x and y change sign.  Also the half turn about the z axis.
+_PYTORCH3D = np.diag([-1.0, -1.0, 1.0, 1.0])
+#: Parameters of COLMAP's models without distortion, as places of fx, fy, cx, cy.
+_COLMAP_MODELS = {"PINHOLE": (0, 1, 2, 3), "SIMPLE_PINHOLE": (0, 0, 1, 2)}
+
+
+@dataclass(frozen=True, eq=False)
+class OpenGLCamera:
+    """A camera with OpenGL's axes: x right, y up, looking along -z; also Blender's, NeRF's and nerfstudio's.
+
+    Of these, nerfstudio counts pixels from the top-left *corner* as COLMAP does: its ``cx`` is ``cx + 0.5`` of here.
+
+    Attributes:
+        camera_to_world: ``(4, 4)`` float64, camera points into the world: ``transform_matrix`` of transforms.json.
+        intrinsics: ``(3, 3)`` float64, as in ``Camera``: pixels from the top-left pixel's centre, y downwards.
+        width: Width of the picture in pixels.
+        height: Height of the picture in pixels.
+    """
+
+    camera_to_world: Array
+    intrinsics: Array
+    width: int
+    height: int
+
+    @property
+    def world_to_camera(self) -> Array:
+        """``(4, 4)`` float64: OpenGL's view matrix."""
+        return inverse(self.camera_to_world)
+
+    def projection(self, near: float, far: float) -> Array:
+        """OpenGL's projection matrix: camera points to clip space, for a viewport of ``width`` x ``height``.
+
+        As glFrustum's (OpenGL 2.1 reference), for the frustum of these intrinsics: the picture's edges are at -1 and
+        1, its top at y = 1, depth ``near`` at z = -1 and ``far`` at 1.
+
+        Args:
+            near: Depth of the near plane in world units.
+            far: Depth of the far plane.
+
+        Returns:
+            ``(4, 4)`` float64 for column vectors: ``clip = projection @ world_to_camera @ (x, y, z, 1)``.
+
+        Raises:
+            SelectionError: If not 0 < near < far.
+        """
+        if not 0 < near < far < np.inf:
+            raise SelectionError(f"The planes are at 0 < near < far, not at {near!r} and {far!r}. Are they swapped?")
+        (fx, skew, cx), (_, fy, cy) = self.intrinsics[:2]
+        across, down = 2 / self.width, 2 / self.height
+        return np.array(
+            [
+                [across * fx, -across * skew, 1 - across * (cx + 0.5), 0],
+                [0, down * fy, down * (cy + 0.5) - 1, 0],
+                [0, 0, (near + far) / (near - far), 2 * near * far / (near - far)],
+                [0, 0, -1, 0],
+            ]
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class ColmapCamera:
+    """A camera as COLMAP's cameras.txt and images.txt write it (colmap.github.io/format.html).
+
+    Attributes:
+        model: ``PINHOLE``.
+        width: Width of the picture in pixels.
+        height: Height of the picture in pixels.
+        params: ``(4,)`` float64: fx, fy, cx, cy, in pixels from the *corner* of the top-left pixel.
+        quaternion: ``(4,)`` float64: QW, QX, QY, QZ of the rotation from the world to the camera, QW of 0 or more.
+        translation: ``(3,)`` float64: TX, TY, TZ of the same.
+    """
+
+    model: str
+    width: int
+    height: int
+    params: Array
+    quaternion: Array
+    translation: Array
+
+
+@dataclass(frozen=True, eq=False)
+class PyTorch3DCamera:
+    """What ``pytorch3d.renderer.PerspectiveCameras`` takes (pytorch3d.org/docs/cameras), without its batch axis.
+
+    Attributes:
+        R: ``(3, 3)`` float64 for row vectors: ``view = world @ R + T``, with x left, y up, z forward.
+        T: ``(3,)`` float64.
+        focal_length: ``(2,)`` float64.
+        principal_point: ``(2,)`` float64.
+        image_size: (height, width) in pixels.
+        in_ndc: Whether focal length and principal point are in NDC, where the shorter side of the picture goes from 1
+            (left, top) to -1, or in pixels of the screen, from the *corner* of the top-left pixel.
+    """
+
+    R: Array
+    T: Array
+    focal_length: Array
+    principal_point: Array
+    image_size: tuple[int, int]
+    in_ndc: bool
+
+
+class Conversions:
+    """What ``Camera`` knows of other conventions."""
+
+    if TYPE_CHECKING:
+        intrinsics: Array
+        world_to_camera: Array
+        width: int
+        height: int
+
+        def __init__(self, intrinsics: Array, world_to_camera: Array, width: int, height: int) -> None: ...
+
+    def to_opengl(self) -> OpenGLCamera:
+        """The same camera with OpenGL's axes (x right, y up, looking along -z).
+
+        Raises:
+            CalibrationError: If it is mirrored.
+        """
+        intrinsics, pose = self._upright("OpenGL")
+        return OpenGLCamera(inverse(pose) @ _OPENGL, intrinsics, self.width, self.height)
+
+    @classmethod
+    def from_opengl(
+        cls: type[C],
+        intrinsics: Any,
+        width: int,
+        height: int,
+        *,
+        camera_to_world: Any = None,
+        world_to_camera: Any = None,
+    ) -> C:
+        """The camera of a pose in OpenGL's axes, given either way.
+
+        Args:
+            intrinsics: ``(3, 3)``, as in ``Camera``.
+            width: Width of the picture in pixels.
+            height: Height of the picture in pixels.
+            camera_to_world: ``(4, 4)``, such as ``transform_matrix`` of transforms.json.
+            world_to_camera: ``(4, 4)``, OpenGL's view matrix; instead of ``camera_to_world``.
+
+        Raises:
+            SelectionError: If not exactly one of the poses is given.
+            CalibrationError: If a matrix is no camera's.
+        """
+        if (camera_to_world is None) == (world_to_camera is None):
+            raise SelectionError("Give either camera_to_world or world_to_camera: a pose and its inverse are one.")
+        if world_to_camera is None:
+            world_to_camera = inverse(rigid(camera_to_world, "camera_to_world"))
+        return cls(intrinsics, _OPENGL @ rigid(world_to_camera, "world_to_camera"), width, height)
+
+    def to_colmap(self) -> ColmapCamera:
+        """The same camera as COLMAP writes it: axes as here, and pixels half a pixel on.
+
+        Raises:
+            CalibrationError: If it is mirrored or has a skew.
+        """
+        intrinsics, pose = self._upright("COLMAP", skew=False)
+        params = np.array([*np.diag(intrinsics)[:2], *(intrinsics[:2, 2] + 0.5)])
+        quaternion = quaternion_of(pose[:3, :3])
+        return ColmapCamera("PINHOLE", self.width, self.height, params, quaternion, pose[:3, 3])
+
+    @classmethod
+    def from_colmap(
+        cls: type[C], *, model: str = "PINHOLE", width: int, height: int, params: Any, quaternion: Any, translation: Any
+    ) -> C:
+        """The camera of numbers from COLMAP's cameras.txt and images.txt; see ``ColmapCamera``.
+
+        Args:
+            model: ``PINHOLE`` or ``SIMPLE_PINHOLE``.
+            width: Width of the picture in pixels.
+            height: Height of the picture in pixels.
+            params: fx, fy, cx, cy; or f, cx, cy of ``SIMPLE_PINHOLE``.
+            quaternion: QW, QX, QY, QZ.
+            translation: TX, TY, TZ.
+
+        Raises:
+            CalibrationError: If the model has distortion, or the numbers are no camera's.
+        """
+        places = _COLMAP_MODELS.get(model)
+        if places is None:
+            raise CalibrationError(f"COLMAP's model {model} has distortion. Undistort first: colmap image_undistorter.")
+        fx, fy, cx, cy = _row(params, max(places) + 1, "params")[list(places)]
+        pose = _pose(rotation_of(quaternion), _row(translation, 3, "translation"))
+        return cls(_intrinsics(fx, fy, cx - 0.5, cy - 0.5), pose, width, height)
+
+    def to_pytorch3d(self, *, in_ndc: bool = True) -> PyTorch3DCamera:
+        """The same camera as PyTorch3D's ``PerspectiveCameras`` takes it.
+
+        Args:
+            in_ndc: Focal length and principal point in NDC, as its renderers have them; else in pixels.
+
+        Raises:
+            CalibrationError: If it is mirrored or has a skew.
+        """
+        intrinsics, pose = self._upright("PyTorch3D", skew=False)
+        focal, centre = np.diag(intrinsics)[:2].copy(), intrinsics[:2, 2] + 0.5
+        if in_ndc:
+            half = min(self.width, self.height) / 2
+            focal, centre = focal / half, (np.array([self.width, self.height]) / 2 - centre) / half
+        view = _PYTORCH3D @ pose
+        return PyTorch3DCamera(view[:3, :3].T, view[:3, 3], focal, centre, (self.height, self.width), in_ndc)
+
+    @classmethod
+    def from_pytorch3d(
+        cls: type[C],
+        *,
+        R: Any,
+        T: Any,
+        focal_length: Any,
+        principal_point: Any,
+        image_size: tuple[int, int],
+        in_ndc: bool = True,
+    ) -> C:
+        """The camera of what PyTorch3D's ``PerspectiveCameras`` takes; see ``PyTorch3DCamera``.
+
+        Args:
+            R: ``(3, 3)``, for row vectors.
+            T: ``(3,)``.
+            focal_length: ``(2,)``, or one number for both axes.
+            principal_point: ``(2,)``.
+            image_size: (height, width) in pixels.
+            in_ndc: Whether the two are in NDC or in pixels.
+
+        Raises:
+            CalibrationError: If the numbers are no camera's.
+        """
+        focal, centre = numbers(focal_length, "focal_length"), _row(principal_point, 2, "principal_point")
+        focal = _row(np.repeat(focal, 2) if focal.size == 1 else focal, 2, "focal_length")
+        height, width = (whole(side, "image_size", 1) for side in image_size)
+        if in_ndc:
+            half = min(width, height) / 2
+            focal, centre = focal * half, np.array([width, height]) / 2 - centre * half
+        pose = _PYTORCH3D @ _pose(numbers(R, "R").T, _row(T, 3, "T"))
+        return cls(_intrinsics(*focal, *(centre - 0.5)), pose, width, height)
+
+    def _upright(self, whose: str, *, skew: bool = True) -> tuple[Array, Array]:
+        """Intrinsics with focal lengths above 0, and the pose that belongs to them."""
+        intrinsics, pose = self.intrinsics, self.world_to_camera
+        if intrinsics[0, 0] * intrinsics[1, 1] < 0:
+            raise CalibrationError(
+                f"{whose} has no cameras of mirrored pictures, with one focal length below 0. Convert the camera from "
+                "before the flip, and mirror pictures where they are used; or flip both ways, which is a half turn."
+            )
+        if intrinsics[0, 1] != 0 and not skew:
+            raise CalibrationError(f"{whose} has no skew, and the camera's is {intrinsics[0, 1]:.3g} pixels.")
+        if intrinsics[0, 0] < 0:
+            intrinsics, pose = intrinsics @ _PYTORCH3D[:3, :3], _PYTORCH3D @ pose
+        return intrinsics.copy(), pose.copy()
+
+
+def _row(values: Any, length: int, what: str) -> Array:
+    array = numbers(values, what)
+    if array.shape != (length,):
+        raise CalibrationError(f"{what} has {length} numbers, not the shape {array.shape}. Take one camera of a batch.")
+    return array
+
+
+def _pose(rotation: Array, translation: Array) -> Array:
+    if rotation.shape != (3, 3):
+        raise CalibrationError(f"R is 3 x 3, not an array of shape {rotation.shape}. Take one camera of a batch.")
+    pose = np.eye(4)
+    pose[:3, :3], pose[:3, 3] = rotation, translation
+    return pose
+
+
+def _intrinsics(fx: float, fy: float, cx: float, cy: float) -> Array:
+    if not (fx > 0 and fy > 0):
+        raise CalibrationError(f"Focal lengths are above 0, not {fx} and {fy}. Are the parameters in another order?")
+    return np.array([[fx, 0.0, cx], [0.0, fy, cy], [0.0, 0.0, 1.0]])
