@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from .registration import install as _install
 
 if TYPE_CHECKING:
-    from .camera import Camera, resize_intrinsics
+    from .camera import Camera, CameraRig, resize_intrinsics
     from .color import correct_color
     from .downloads import DownloadReport, download, folder_status, plan_download
     from .downloads.verify import verify_folder
@@ -42,6 +42,7 @@ _HOMES = {
     "AssetNotFoundError": "errors",
     "CalibrationError": "errors",
     "Camera": "camera",
+    "CameraRig": "camera",
     "CatalogError": "errors",
     "DownloadReport": "downloads",
     "FolderData": "folder_data",
@@ -70,6 +71,7 @@ __all__ = [
     "AssetNotFoundError",
     "CalibrationError",
     "Camera",
+    "CameraRig",
     "CatalogError",
     "DownloadReport",
     "FolderData",

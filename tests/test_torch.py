@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from datasets import load_dataset
 from torch.utils.data import DataLoader
 
+import nersemble
 from nersemble.demo import read_identity
 
 NAME = "participant_240__sequence_EXP-1-head"
@@ -25,6 +27,20 @@ def test_the_torch_format_gives_tensors(access, cache):
     assert row["intrinsics"].shape == (3, 3)
     assert row["world_to_camera"].shape == (4, 4)
     assert row["ccm"].shape == (3, 3)
+
+
+def test_rows_of_tensors_make_cameras(access, cache):
+    frames = load_dataset("nersemble", NAME, split="train", cache_dir=cache).with_format("torch")
+    moments = load_dataset("nersemble", NAME, view="timestep", split="train", cache_dir=cache).with_format("torch")
+    rig = nersemble.CameraRig.from_row(moments[0])
+    camera = nersemble.Camera.from_row(frames[0])
+    assert np.array_equal(rig[frames[0]["camera"]].intrinsics, camera.intrinsics)
+    points = torch.zeros(2, 3, dtype=torch.float64)
+    assert np.array_equal(camera.project(points), camera.project(points.numpy()))
+    with pytest.raises(nersemble.CalibrationError, match="take one row"):
+        nersemble.Camera.from_row(frames[:2])
+    with pytest.raises(nersemble.CalibrationError, match="grad"):
+        camera.project(points.requires_grad_())
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn"])

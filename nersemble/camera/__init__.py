@@ -9,11 +9,13 @@ from .checks import Array
 from .conventions import ColmapCamera, OpenGLCamera, PyTorch3DCamera
 from .pinhole import Camera, Projection, Rays
 from .pixels import resize_intrinsics, scaled_size
+from .rig import CameraRig
 
 __all__ = [
     "Array",
     "Calibration",
     "Camera",
+    "CameraRig",
     "ColmapCamera",
     "OpenGLCamera",
     "Projection",
