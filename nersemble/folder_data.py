@@ -7,15 +7,12 @@ it can have and this folder has not is an ``AssetNotFoundError``.
 
 from __future__ import annotations
 
-import difflib
 import io
-import operator
 import os
-import re
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, SupportsIndex
+from typing import SupportsIndex
 
 import numpy as np
 import PIL.Image
@@ -26,19 +23,27 @@ from .camera import Array, Calibration, parse_calibration, parse_color_calibrati
 from .errors import AssetNotFoundError, FrameError, NersembleError, SelectionError
 from .features import check_resize
 from .folder_files import FolderFiles, folder_nearby
+from .folder_names import (
+    NUMBER,
+    SHOWN,
+    did_you_mean,
+    index_of,
+    nearest,
+    participant_of,
+    path_of,
+    sequence_of,
+    serial_of,
+)
 from .frames import FrameOptions, FrameReference, read_frame
-from .layout import BACKGROUND, FRONTAL_SERIAL, SEQUENCES, SERIALS, AssetPath, canonical_sequence
+from .layout import BACKGROUND, SEQUENCES, SERIALS, AssetPath, canonical_sequence
 from .opening import lease_video, read_bytes
 
-_NUMBER = re.compile(r"[0-9]{1,9}")
-_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 #: What ``nersemble download --assets`` calls the files that are not selected by sequence.
 _KIT_NAMES = {
     "camera_params": "calibration",
     "color_calibration": "color_calibration",
     "background": "backgrounds",
 }
-SHOWN = 3
 
 
 def open_folder(folder: str | os.PathLike[str]) -> FolderData:
@@ -55,13 +60,13 @@ def open_folder(folder: str | os.PathLike[str]) -> FolderData:
         AssetNotFoundError: If there is no such folder, or it holds no participant.
         SelectionError: If it is no path.
     """
-    data = FolderData(_path_of(folder))
+    data = FolderData(path_of(folder))
     if not data.participants():
         near = folder_nearby(data.folder)
         raise AssetNotFoundError(
             f"The folder {data.folder} holds no participant: expected files such as "
             f"{AssetPath('camera_params', 240)} in it."
-            f"{_did_you_mean([near]) if near else ' Name the one that the data set was downloaded to.'}"
+            f"{did_you_mean([near]) if near else ' Name the one that the data set was downloaded to.'}"
         )
     return data
 
@@ -92,7 +97,7 @@ class FolderData:
 
     def sequences(self, participant: SupportsIndex | str) -> list[str]:
         """Names of the sequences of which the folder holds a video, as it spells them, in published order."""
-        number = _participant(participant)
+        number = participant_of(participant)
         held = self._files.sequences(number)
         if not held:
             self._check_participant(number)
@@ -100,7 +105,7 @@ class FolderData:
 
     def cameras(self, participant: SupportsIndex | str, sequence: str) -> list[str]:
         """Serials of the cameras whose video of a sequence the folder holds, in rig order."""
-        number, sequence = _participant(participant), _sequence(sequence)
+        number, sequence = participant_of(participant), sequence_of(sequence)
         held = self._files.cameras(number, sequence)
         if not held:
             raise self._no_sequence(number, sequence)
@@ -145,7 +150,7 @@ class FolderData:
             CalibrationError: If a correction is asked for and the camera has no matrix.
         """
         scale, size = check_resize(scale, size)
-        index = _index(timestep)
+        index = index_of(timestep)
         if index is None:
             raise SelectionError(f"A timestep is a whole number, the index of a frame, not {timestep!r}.")
         path = self._video(participant, sequence, camera)
@@ -182,7 +187,7 @@ class FolderData:
         Raises:
             FrameError: If the picture is damaged.
         """
-        asset = AssetPath("background", _participant(participant), camera=_serial(camera))
+        asset = AssetPath("background", participant_of(participant), camera=serial_of(camera))
         if not self._files.has(asset):
             self._check_participant(asset.participant or 0)
             raise self._no_camera(asset, self._files.backgrounds(asset.participant or 0))
@@ -193,7 +198,7 @@ class FolderData:
         return FolderFiles(self.folder)
 
     def _video(self, participant: SupportsIndex | str, sequence: str, camera: SupportsIndex | str) -> str:
-        number, sequence, serial = _participant(participant), _sequence(sequence), _serial(camera)
+        number, sequence, serial = participant_of(participant), sequence_of(sequence), serial_of(camera)
         path = self._files.find_video(number, sequence, serial)
         if path is None:
             held = self.cameras(number, sequence)
@@ -201,7 +206,7 @@ class FolderData:
         return path
 
     def _calibration_path(self, kind: str, participant: SupportsIndex | str) -> str:
-        asset = AssetPath(kind, _participant(participant))
+        asset = AssetPath(kind, participant_of(participant))
         if not self._files.has(asset):
             self._check_participant(asset.participant or 0)
             raise AssetNotFoundError(f"{asset.uri} is not in the folder {self.folder}. {self._next_step(asset)}")
@@ -223,7 +228,7 @@ class FolderData:
         held = self.participants()
         near = sorted(held, key=lambda one: (abs(one - number), one))[:SHOWN]
         raise AssetNotFoundError(
-            f"No participant {number} in the folder {self.folder}.{_did_you_mean(map(str, near))} It holds "
+            f"No participant {number} in the folder {self.folder}.{did_you_mean(map(str, near))} It holds "
             f"{len(held)} in all. {self._next_step(AssetPath('video', number))}"
         )
 
@@ -235,8 +240,8 @@ class FolderData:
         if canonical_sequence(sequence) in SEQUENCES:
             step = self._next_step(AssetPath("video", number, sequence))
             return AssetNotFoundError(f"No video of {sequence} is there. {shown} {step}")
-        near = _near(sequence, [*held, *(name for name in SEQUENCES if name not in held)])
-        return SelectionError(f"There is no sequence {sequence!r}.{_did_you_mean(near)} {shown}")
+        near = nearest(sequence, [*held, *(name for name in SEQUENCES if name not in held)])
+        return SelectionError(f"There is no sequence {sequence!r}.{did_you_mean(near)} {shown}")
 
     def _no_camera(self, asset: AssetPath, held: Sequence[str]) -> NersembleError:
         serial = asset.camera or ""
@@ -245,58 +250,9 @@ class FolderData:
             return AssetNotFoundError(
                 f"{asset.uri} is not in the folder {self.folder}. {shown} {self._next_step(asset)}"
             )
-        by_place = bool(_NUMBER.fullmatch(serial)) and int(serial) < len(SERIALS)
-        near = [SERIALS[int(serial)]] if by_place else _near(serial, SERIALS)
-        return SelectionError(f"There is no camera {serial!r}.{_did_you_mean(near)} {shown}")
-
-
-def _path_of(folder: Any) -> str:
-    """Absolute path of a folder as a caller gives it, without looking for it."""
-    path = os.fspath(folder) if isinstance(folder, os.PathLike) else folder
-    if not isinstance(path, str) or not path or "\0" in path:
-        raise SelectionError(f"open_folder takes the path of a folder on disk, not {folder!r}.")
-    if _URL.match(path):  # not shown: it could be the access URL
-        raise SelectionError(
-            "open_folder takes a folder on disk, not a URL. For the server there is nersemble.load_dataset; or "
-            "download a folder first."
-        )
-    return os.path.abspath(os.path.expanduser(path))
-
-
-def _index(written: Any) -> int | None:
-    """A whole number of any integer type, None for anything else."""
-    return operator.index(written) if hasattr(written, "__index__") and not isinstance(written, bool) else None
-
-
-def _participant(written: Any) -> int:
-    is_number = isinstance(written, str) and _NUMBER.fullmatch(written)
-    number = int(written) if is_number else _index(written)
-    if number is None or number < 0:
-        raise SelectionError(f"A participant is an id such as 240, not {written!r}.")
-    return number
-
-
-def _sequence(written: Any) -> str:
-    if not isinstance(written, str):
-        raise SelectionError(f"A sequence is a name such as {SEQUENCES[1]!r}, not {written!r}.")
-    return written
-
-
-def _serial(written: Any) -> str:
-    number = _index(written)
-    if number is None and not isinstance(written, str):
-        raise SelectionError(f"A camera is a serial such as {FRONTAL_SERIAL!r}, not {written!r}.")
-    return written if isinstance(written, str) else str(number)
-
-
-def _near(word: str, known: Sequence[str]) -> list[str]:
-    lower = {name.lower(): name for name in known}
-    return [lower[name] for name in difflib.get_close_matches(word.lower(), lower, SHOWN, 0.5)]
-
-
-def _did_you_mean(names: Iterable[str]) -> str:
-    joined = " or ".join(names)
-    return f" Did you mean {joined}?" if joined else ""
+        by_place = bool(NUMBER.fullmatch(serial)) and int(serial) < len(SERIALS)
+        near = [SERIALS[int(serial)]] if by_place else nearest(serial, SERIALS)
+        return SelectionError(f"There is no camera {serial!r}.{did_you_mean(near)} {shown}")
 
 
 def _read_picture(path: str) -> NDArray[np.uint8]:
