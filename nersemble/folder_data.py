@@ -19,7 +19,7 @@ import PIL.Image
 import PIL.ImageOps
 from numpy.typing import NDArray
 
-from .camera import Array, Calibration, parse_calibration, parse_color_calibration
+from .camera import Array, Calibration, CameraRig, parse_calibration, parse_color_calibration
 from .errors import AssetNotFoundError, FrameError, NersembleError, SelectionError
 from .features import check_resize
 from .folder_files import FolderFiles, folder_nearby
@@ -35,7 +35,7 @@ from .folder_names import (
     serial_of,
 )
 from .frames import FrameOptions, FrameReference, read_frame
-from .layout import BACKGROUND, SEQUENCES, SERIALS, AssetPath, canonical_sequence
+from .layout import BACKGROUND, HEIGHT, SEQUENCES, SERIALS, WIDTH, AssetPath, canonical_sequence
 from .opening import lease_video, read_bytes
 
 #: What ``nersemble download --assets`` calls the files that are not selected by sequence.
@@ -172,6 +172,26 @@ class FolderData:
         path = self._calibration_path("camera_params", participant)
         return parse_calibration(read_bytes(path), path)
 
+    def camera_rig(self, participant: SupportsIndex | str, *, size: tuple[int, int] | None = None) -> CameraRig:
+        """The cameras of a participant's capture, ready to project, resize and cut.
+
+        Args:
+            participant: Id.
+            size: (width, height) of the full-size pictures; by default those of a video of the participant.
+
+        Returns:
+            The cameras of the full-size pictures, by serial, in rig order; ``.scale(0.25)`` gives those of quarter-size
+            ones.
+
+        Raises:
+            AssetNotFoundError: If the calibration is not there, or no video is and no size is given.
+            CalibrationError: If the calibration is malformed.
+            FrameError: If the video is damaged; with a ``size`` none is read.
+        """
+        _, size = check_resize(None, size)
+        calibration = self.camera_calibration(participant)
+        return CameraRig.from_calibration(calibration, *(size or self._picture_size(participant)))
+
     def color_calibration(self, participant: SupportsIndex | str) -> dict[str, Array]:
         """The ``(3, T)`` float64 colour-correction matrix of each serial, for ``nersemble.correct_color``.
 
@@ -211,6 +231,18 @@ class FolderData:
             self._check_participant(asset.participant or 0)
             raise AssetNotFoundError(f"{asset.uri} is not in the folder {self.folder}. {self._next_step(asset)}")
         return self._files.path(asset)
+
+    def _picture_size(self, participant: SupportsIndex | str) -> tuple[int, int]:
+        """(width, height) of a participant's pictures, from the first video there is."""
+        sequences = self.sequences(participant)
+        if not sequences:
+            raise AssetNotFoundError(
+                f"The folder {self.folder} has no video of participant {participant} to take the pictures' size from. "
+                f"Give it: camera_rig({participant}, size=({WIDTH}, {HEIGHT})) is that of the published pictures."
+            )
+        camera = self.cameras(participant, sequences[0])[0]
+        with lease_video(self._video(participant, sequences[0], camera)) as decoder:
+            return decoder.width, decoder.height
 
     # --- what is missing, and what is there instead -------------------------------------------------------------------
 

@@ -285,6 +285,33 @@ def test_calibrations_are_those_of_the_rows(demo_folder, data, cache):
         assert np.array_equal(colors[row["camera"]], row["ccm"])
 
 
+@pytest.mark.parametrize("scale", [None, 0.25])
+def test_the_rig_is_that_of_the_rows(demo_folder, data, cache, scale):
+    ds = rows(demo_folder, cache, name=f"participant_240__sequence_{SEQUENCE}", timesteps=[0], scale=scale)
+    rig = data.camera_rig(240)
+    rig = rig.scale(scale) if scale else rig
+    assert rig.serials == SERIALS
+    for row in ds.remove_columns("frame"):
+        camera = rig[row["camera"]]
+        assert np.array_equal(camera.intrinsics, row["intrinsics"])
+        assert np.array_equal(camera.world_to_camera, row["world_to_camera"])
+        assert (camera.width, camera.height) == (row["width"], row["height"])
+
+
+def test_a_rig_without_a_video_needs_a_size(copy):
+    shutil.rmtree(images(copy))
+    data = open_folder(copy)
+    with pytest.raises(nersemble.AssetNotFoundError, match=r"no video.*camera_rig\(240, size=\(2200, 3208\)\)"):
+        data.camera_rig(240)
+    rig = data.camera_rig(240, size=(2200, 3208))
+    assert (rig.frontal.width, rig.frontal.height) == (2200, 3208)
+    assert np.array_equal(rig.frontal.intrinsics, data.camera_calibration(240).intrinsics)
+    with pytest.raises(nersemble.SelectionError, match=r"size is \(width, height\)"):
+        data.camera_rig(240, size=2200)
+    with pytest.raises(nersemble.AssetNotFoundError, match="No participant 241"):
+        data.camera_rig(241)
+
+
 def test_a_calibration_is_read_anew(copy):
     data = open_folder(copy)
     before = data.load_image(240, SEQUENCE, FRONTAL_SERIAL, 0, color_correction=True)
@@ -584,7 +611,7 @@ for participant in data.participants():
         data.cameras(participant, sequence)
 data.num_frames(240, "EXP-1-head", "222200037")
 data.load_image(240, "EXP-1-head", "222200037", 3, color_correction=True, scale=0.5)
-data.camera_calibration(240), data.color_calibration(240), data.background(240, "222200037")
+data.camera_calibration(240), data.camera_rig(240), data.color_calibration(240), data.background(240, "222200037")
 for wanted in (999, 240):
     try:
         data.load_image(wanted, "HAIR", "222200037", 0)
