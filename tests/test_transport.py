@@ -15,7 +15,7 @@ from nersemble import AssetNotFoundError, CatalogError, NersembleFileSystem, Tra
 from nersemble.access import AccessURL
 from nersemble.catalog import parse_catalog
 from nersemble.demo import DemoHandler, DemoServer
-from nersemble.transport import Cancel, connections, open_files, policy
+from nersemble.transport import Cancel, FetchOptions, connections, open_files, policy
 
 CSV = "metadata_sequences.csv"
 
@@ -152,6 +152,48 @@ def test_an_answer_that_is_no_http_is_not_waited_for(reach, monkeypatch):
     with pytest.raises(TransportError, match="no proper HTTP"):
         read(files, "240/calibration/camera_params.json")
     assert time.monotonic() - began < 5
+
+
+def hinting(*interim, times=1):
+    """A handler that sends interim answers before each one, in packets of their own."""
+
+    class Hinting(counting()):
+        def respond(self, path):
+            for code in interim * times:
+                self.wfile.write(f"HTTP/1.1 {code} Wait\r\nLink: <style.css>\r\nContent-Length: 5\r\n\r\n".encode())
+                self.wfile.flush()
+                time.sleep(0.01)
+            super().respond(path)
+
+    return Hinting
+
+
+@pytest.mark.parametrize("interim", [(100,), (102,), (103,), (100, 103, 103, 100)])
+def test_interim_answers_are_not_taken_for_the_answer(reach, tmp_path, demo_folder, interim):
+    """Of a read, a range, a HEAD, a download and a refusal; the connection is used on."""
+    handler = hinting(*interim)
+    _, files = reach(handler)
+    data = (demo_folder / CSV).read_bytes()
+    assert read(files) == data
+    assert files.read(CSV, 3, 9, Cancel()).data == data[3:9]
+    assert files.stat(CSV, Cancel()).size == len(data)
+    etag = files.read(CSV, 0, None, Cancel()).etag
+    assert files.read_if_changed(CSV, etag, None, Cancel()) is None
+    files.fetch(CSV, tmp_path / CSV, Cancel(), FetchOptions())
+    assert (tmp_path / CSV).read_bytes() == data
+    with pytest.raises(AssetNotFoundError):
+        read(files, "no such file")
+    assert len(handler.ports) == 7
+    assert len(set(handler.ports)) == 1
+
+
+def test_interim_answers_without_end_are_not_waited_for(reach):
+    """Each of them comes in time, so that no read would ever time out."""
+    _, files = reach(hinting(103, times=10_000))
+    began = time.monotonic()
+    with pytest.raises(TransportError, match="no proper HTTP"):
+        read(files)
+    assert time.monotonic() - began < 10
 
 
 def test_retry_after_is_read_by_the_servers_own_clock():

@@ -15,6 +15,7 @@ import ssl
 import threading
 import time
 import urllib.request
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from ..access import AccessURL
@@ -22,6 +23,24 @@ from ..access import AccessURL
 CONNECT_TIMEOUT, READ_TIMEOUT = 30.0, 60.0
 #: Connections that are kept while nobody uses them, and for how long, in seconds: routers forget longer ones silently.
 KEPT, IDLE = 64, 20.0
+#: Interim answers that are passed over; a server that sends more of them never comes to the answer.
+MOST_INTERIM = 16
+
+
+class Response(http.client.HTTPResponse):
+    """The answer that comes last: those before it, such as 103 Early Hints, are passed over.
+
+    ``http.client`` passes over 100 Continue alone, and takes any other one for the answer.
+    """
+
+    def begin(self, *args: Any, **options: Any) -> None:
+        """Read status and headers."""
+        for _ in range(MOST_INTERIM):
+            super().begin(*args, **options)
+            if not 100 <= self.status < 200 or self.status == 101:  # 101 ends it: nothing follows in HTTP
+                return
+            self.headers = self.msg = None  # type: ignore[assignment]  # so that it reads on
+        raise http.client.HTTPException("too many interim answers")
 
 
 class Connections:
@@ -89,6 +108,7 @@ class Connections:
                 connection.set_tunnel(
                     host, parts.port or 443, headers={"Proxy-Authorization": _basic(login)} if login else {}
                 )
+        connection.response_class = Response
         connection.connect()
         connection.sock.settimeout(READ_TIMEOUT)
         connection.sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
