@@ -203,8 +203,17 @@ class Scene:
 
     def serve(self, handler: type[DemoHandler] | Answer = DemoHandler) -> DemoServer:
         """Serve the data set in one's own way, at the URL that is in force from now on."""
+        return self._serve(handler)
+
+    def serve_like(self, handler: type[DemoHandler] | Answer = DemoHandler) -> DemoServer:
+        """Serve it in another way at the URL of the last server, which ends."""
+        last = self._servers[-1]
+        last.close()
+        return self._serve(handler, port=last.port, prefix=last.prefix)
+
+    def _serve(self, handler: type[DemoHandler] | Answer, **place: Any) -> DemoServer:
         kind = handler if isinstance(handler, type) else misbehaving(handler)
-        server = DemoServer(self.truth, handler=kind).start()
+        server = DemoServer(self.truth, handler=kind, **place).start()
         self._servers.append(server)
         self.secrets.append(server.prefix)
         self._monkeypatch.setenv("NERSEMBLE_DATA_URL", server.url)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..catalog import parse_catalog
+from ..catalog import parse_catalog, parse_participants
 from ..catalog_cache import published_table
-from ..errors import AssetNotFoundError, CatalogError
-from ..layout import PARTICIPANTS_CSV, AssetPath
+from ..errors import AssetNotFoundError
+from ..layout import AssetPath
 from ..transport import Cancel, FetchOptions, Files, Throttle
 from ..transport.base import NotWantedError
 from ..transport.fetch import part_key, storage_error
@@ -38,7 +39,7 @@ class Getter:
         """See to one file; None if another process is at work on it.
 
         Raises:
-            AssetNotFoundError, AccessError, TransportError, StorageError: If it cannot be had.
+            AssetNotFoundError, AccessError, CatalogError, TransportError, StorageError: If it cannot be had.
             CancelledError: If it was cancelled.
         """
         return self._table(asset) if asset.kind in ("participants", "sequences") else self._file(asset)
@@ -79,10 +80,11 @@ class Getter:
         """A metadata CSV, which is kept in the cache of the catalogue too."""
         path = str(asset)
         target = self._plan.folder / path
+        check: Callable[[bytes], object] = parse_catalog if asset.kind == "sequences" else parse_participants
         if isinstance(self._plan.root, str) or self._plan.root.is_folder:
             data = self._files.read(path, 0, None, self._cancel).data
+            check(data)
         else:
-            check = parse_catalog if asset.kind == "sequences" else _check_table
             data = published_table(path, check, refresh=asset in self._plan.replaced)
         try:
             if target.is_file() and target.read_bytes() == data:
@@ -111,13 +113,3 @@ def _facts(target: Path) -> tuple[int, int] | None:
     except OSError:
         return None
     return found.st_size, found.st_mtime_ns
-
-
-def _check_table(data: bytes) -> None:
-    """Whose columns are not known, so that only what is no table at all is refused.
-
-    Raises:
-        CatalogError: If it is none.
-    """
-    if not data.strip() or data.lstrip()[:1] == b"<":
-        raise CatalogError(f"The server sent something else than a table for {PARTICIPANTS_CSV}.")
