@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-import pytest
-from _faults import Scene, files_in, misbehaving, plain, put, send, whole_traceback
+import json
+import subprocess
+import sys
 
+import pytest
+from _faults import Scene, files_in, misbehaving, plain, put, send, video, whole_traceback
+
+import nersemble
+from nersemble.demo import DemoHandler
 from nersemble.errors import CatalogError
 from nersemble.transport import policy
 
+COMMAND = [sys.executable, "-m", "nersemble"]
 SEQUENCES, PARTICIPANTS = "metadata_sequences.csv", "metadata_participants.csv"
 PEOPLE = b"ID,gender,age\n240,f,33\n"
 
@@ -101,3 +108,112 @@ def test_a_bad_table_of_a_folder_is_not_copied(scene, monkeypatch):
     report = scene.download(assets="metadata,images", force=True, but=[PARTICIPANTS])
     assert {str(asset) for asset in report.failed} == {PARTICIPANTS}
     assert (scene.folder / PARTICIPANTS).read_bytes() == PEOPLE
+
+
+# --- files that the server has no more --------------------------------------------------------------------------------
+
+PARAMS = "240/calibration/camera_params.json"
+ASSETS = "metadata_participants,calibration,images"
+GONE = "the server does not have it any more"
+
+
+class Emptied(DemoHandler):
+    """Has nothing but the catalogue any more."""
+
+    def respond(self, path):
+        self.send_file(path) if path == SEQUENCES else self.send_status(404)
+
+
+@pytest.fixture
+def held(scene, demo_folder):
+    """A folder that has a table, a calibration and four videos whole, all of which the server has no more."""
+    put(scene.truth, PARAMS, b'{"world_2_cam": {}, "intrinsics": []}')
+    for path in scene.videos:
+        put(scene.truth, path, (demo_folder / path).read_bytes())
+    scene.serve()
+    report = scene.download(assets=ASSETS)
+    assert (report.complete, report.fetched, report.withdrawn) == (True, 6, [])
+    scene.server = scene.serve_like(Emptied)
+    return scene
+
+
+def download_again(scene, **options):
+    """The report, and of which files it was told that the server has no more of them."""
+    told = {}
+    plan = nersemble.plan_download(folder=scene.folder, cameras=scene.cameras, assets=ASSETS, **options)
+    report = plan.run(workers=4, on_file=lambda event: told.update({str(event.asset): event}))
+    scene.check(report)
+    gone = {path for path, event in told.items() if event.reason == GONE}
+    assert {told[path].outcome for path in gone} <= {"kept"}
+    assert {str(asset) for asset in report.withdrawn} == set(report.as_dict()["withdrawn"]) == gone
+    return report, gone
+
+
+def asked_for(scene):
+    return {request.path for request in scene.server.requests} - {SEQUENCES}
+
+
+def test_what_is_known_to_be_whole_is_not_even_asked_for(held):
+    report, gone = download_again(held)
+    assert (report.complete, report.kept, report.missing) == (True, 6, [])
+    assert gone == asked_for(held) == set()
+    assert len(files_in(held.folder)) == 6
+
+
+def test_what_is_whole_is_kept_where_nobody_knows_its_size(held):
+    """As in a folder that the official kit made."""
+    (held.folder / ".nersemble.tsv").unlink()
+    for kept in held.folder.parent.rglob(f"{PARTICIPANTS}.kept"):
+        kept.unlink()
+    everything = set(files_in(held.folder))
+    for _ in range(2):
+        report, gone = download_again(held)
+        assert (report.complete, report.kept, report.missing, report.failed) == (True, 6, [], {})
+        assert gone == asked_for(held) == everything == set(files_in(held.folder))
+        assert "6 files kept that the server has no more: 240/calibration" in str(report)
+        held.server.reset()
+    found = nersemble.folder_status(held.folder)
+    assert (len(found.complete), found.missing, found.to_do) == (6, [], [])
+
+
+def test_what_is_whole_is_kept_also_if_it_is_to_be_fetched_again(held):
+    everything = set(files_in(held.folder))
+    report, gone = download_again(held, force=True)
+    assert (report.complete, report.kept, report.missing, report.failed) == (True, 6, [], {})
+    assert gone == asked_for(held) == everything == set(files_in(held.folder))
+
+
+def test_a_better_estimate_does_not_lose_what_is_there(held):
+    plan = nersemble.plan_download(folder=held.folder, cameras=held.cameras, assets="images", force=True)
+    held.folder.joinpath(".nersemble.tsv").unlink()
+    plan.record.sizes.clear()
+    plan.refine()
+    assert asked_for(held) == held.videos
+    report = plan.run()
+    assert (report.complete, report.kept, report.missing) == (True, 4, [])
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_what_is_cut_off_counts_as_missing_and_stays_all_the_same(held, known):
+    path = video(2)
+    half = (held.folder / path).read_bytes()[:-3000]
+    put(held.folder, path, half)
+    if not known:
+        (held.folder / ".nersemble.tsv").unlink()
+    report = nersemble.download(folder=held.folder, cameras=held.cameras, assets="images", progress=False)
+    assert [str(asset) for asset in report.missing] == [path]
+    assert (report.complete, report.kept) == (True, 3)
+    assert (held.folder / path).read_bytes() == half
+
+
+def test_the_command_tells_what_it_keeps_though_the_server_has_it_no_more(held):
+    (held.folder / ".nersemble.tsv").unlink()
+    arguments = ["download", str(held.folder), "--assets", "images", "--camera", ",".join(held.cameras), "--yes"]
+    done = subprocess.run([*COMMAND, *arguments], capture_output=True, text=True, check=True)
+    assert "4 files kept that the server has no more: 240/sequences/EXP-1-head/images/cam_" in done.stdout
+    assert "not on the server" not in done.stdout
+    done = subprocess.run([*COMMAND, *arguments, "--force", "--json"], capture_output=True, text=True, check=True)
+    *_, end = events = [json.loads(line) for line in done.stdout.splitlines()]
+    files = {event["path"]: (event["outcome"], event["reason"]) for event in events if event["event"] == "file"}
+    assert files == dict.fromkeys(held.videos, ("kept", GONE))
+    assert (end["kept"], set(end["withdrawn"]), end["missing"]) == (4, held.videos, [])

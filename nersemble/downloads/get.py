@@ -22,6 +22,11 @@ from .report import FileEvent
 if TYPE_CHECKING:
     from .plan import Plan
 
+#: The tables of metadata.
+TABLES = ("participants", "sequences")
+#: Why a file is kept that could not be compared.
+GONE = "the server does not have it any more"
+
 
 class Getter:
     """Gets the files of a plan.  Safe under threads.
@@ -42,7 +47,13 @@ class Getter:
             AssetNotFoundError, AccessError, CatalogError, TransportError, StorageError: If it cannot be had.
             CancelledError: If it was cancelled.
         """
-        return self._table(asset) if asset.kind in ("participants", "sequences") else self._file(asset)
+        try:
+            return self._table(asset) if asset.kind in TABLES else self._file(asset)
+        except AssetNotFoundError:
+            size = self._size_if_whole(asset)
+            if size is None:
+                raise
+            return FileEvent(asset, "kept", size, GONE)
 
     def _file(self, asset: AssetPath) -> FileEvent | None:
         plan, path = self._plan, str(asset)
@@ -50,10 +61,7 @@ class Getter:
         before = _facts(target)
         size = before[0] if before else None
         if size is not None and asset not in plan.replaced:
-            try:
-                right = plan.record.size(path) or self._files.stat(path, self._cancel).size
-            except AssetNotFoundError:
-                return FileEvent(asset, "kept", size, "the server does not have it any more")
+            right = plan.record.size(path) or self._files.stat(path, self._cancel).size
             if right == size:
                 plan.record.add_size(path, size)
                 return FileEvent(asset, "kept", size)
@@ -100,6 +108,17 @@ class Getter:
             raise storage_error(error, path, target) from None
         self._count(len(data))
         return FileEvent(asset, "fetched", len(data))
+
+    def _size_if_whole(self, asset: AssetPath) -> int | None:
+        """Length of a file that lies whole in the folder, as far as that is known without the server."""
+        path, record = str(asset), self._plan.record
+        target = self._plan.folder / path
+        facts = _facts(target)
+        if facts is None or record.bad(path):
+            return None
+        known = None if asset.kind in TABLES else record.size(path)  # tables grow
+        whole = not structure_problem(target, asset.kind) if known is None else facts[0] == known
+        return facts[0] if whole else None
 
     def _count(self, count: int) -> None:
         with self._lock:

@@ -28,12 +28,14 @@ def probe_sizes(plan: Plan, samples: int) -> None:
     sizes = server_sizes([str(asset) for asset in choose_sample(unknown, samples)], root=plan.root)
     # A dry run writes nothing: a folder that is not there has no record on disk.
     plan.record.keep(plan.folder.is_dir())
+    # Of a file that is there, whole or not, the run says what became of it.
+    there = {str(asset) for asset in plan.replaced}
     gone = set()
     for path, size in sizes.items():
-        if size is None:
+        if size is None and path not in there:
             plan.record.add_gone(path, plan.tag)
             gone.add(path)
-        elif size >= 0:
+        elif size is not None and size >= 0:
             plan.record.add_size(path, size)
     plan.absent += [asset for asset in plan.todo if str(asset) in gone]
     plan.todo = [asset for asset in plan.todo if str(asset) not in gone]

@@ -48,7 +48,7 @@ class FileEvent:
         asset: Which.
         outcome: ``fetched``, ``kept`` (it was there), ``missing`` (on the server) or ``failed``.
         bytes: Its length, 0 if it is not there.
-        reason: Why it failed.
+        reason: Why it failed, or is kept although the server does not have it.
     """
 
     asset: AssetPath
@@ -66,7 +66,8 @@ class DownloadReport:
         fetched: Number of files that were fetched.
         bytes: Bytes received for them.
         kept: Number of files that were there already.
-        missing: Files that the server does not have.
+        withdrawn: Files that the server does not have any more, and that are kept.
+        missing: Files that the server does not have, and that are not there.
         failed: Files that could not be fetched, and why.
         not_tried: Number of files that it did not come to.
         stopped: Why it ended early, "" if it did not.
@@ -77,6 +78,7 @@ class DownloadReport:
     fetched: int = 0
     bytes: int = 0
     kept: int = 0
+    withdrawn: list[AssetPath] = field(default_factory=list)
     missing: list[AssetPath] = field(default_factory=list)
     failed: dict[AssetPath, str] = field(default_factory=dict)
     not_tried: int = 0
@@ -106,6 +108,7 @@ class DownloadReport:
             "fetched": self.fetched,
             "bytes": self.bytes,
             "kept": self.kept,
+            "withdrawn": [str(asset) for asset in self.withdrawn],
             "missing": [str(asset) for asset in self.missing],
             "failed": {str(asset): reason for asset, reason in self.failed.items()},
             "not_tried": self.not_tried,
@@ -117,8 +120,10 @@ class DownloadReport:
         rate = f", {format_bytes(self.bytes / self.seconds)}/s" if self.bytes and self.seconds > 0 else ""
         amount = f"{format_bytes(self.bytes)} in {_duration(self.seconds)}{rate}"
         lines = [f"{_files(self.fetched)} fetched ({amount}), {self.kept:,} kept, in {self.folder}"]
+        if self.withdrawn:
+            lines.append(f"{_files(len(self.withdrawn))} kept that the server has no more: {_named(self.withdrawn)}")
         if self.missing:
-            lines.append(f"{_files(len(self.missing))} not on the server: {_named(map(str, self.missing))}")
+            lines.append(f"{_files(len(self.missing))} not on the server: {_named(self.missing)}")
         if self.failed:
             lines.append(f"{_files(len(self.failed))} failed:")
             shown = [(asset, reason.replace(f" {NEXT_STEP}", "")) for asset, reason in self.failed.items()][:NAMED]
@@ -139,7 +144,7 @@ def _files(count: int) -> str:
 
 
 def _named(names: Any, most: int = 3) -> str:
-    known = list(names)
+    known = [str(name) for name in names]
     more = f" and {len(known) - most:,} more" if len(known) > most else ""
     return ", ".join(known[:most]) + more
 

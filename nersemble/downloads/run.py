@@ -32,7 +32,7 @@ from ..transport import Cancel, HttpFiles, Throttle, shared_files
 from ..units import format_bytes
 from .assets import sweep
 from .estimate import SizeModel
-from .get import Getter
+from .get import GONE, Getter
 from .report import DownloadReport, FileEvent, Progress
 
 if TYPE_CHECKING:
@@ -124,6 +124,7 @@ class Run:
         self.report.bytes = self.getter.received
         self.report.seconds = time.monotonic() - began
         self.report.missing.sort()
+        self.report.withdrawn.sort()
         if self.report.complete:
             sweep(self.plan.folder, self.plan.files)
         self._tell()
@@ -188,6 +189,8 @@ class Run:
             self._came += max(event.bytes - self.plan.partial.get(asset, 0), 0)
         elif event.outcome == "kept":
             report.kept += 1
+            if event.reason == GONE:
+                report.withdrawn.append(asset)
         elif event.outcome == "missing":
             report.missing.append(asset)
         else:
