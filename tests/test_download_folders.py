@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
+import threading
+import time
 
 import pytest
 from _faults import Scene, files_in, misbehaving, plain, put, send, video, whole_traceback
 
 import nersemble
 from nersemble.demo import DemoHandler
+from nersemble.downloads import get
 from nersemble.errors import CatalogError
 from nersemble.transport import policy
 
@@ -217,3 +221,73 @@ def test_the_command_tells_what_it_keeps_though_the_server_has_it_no_more(held):
     files = {event["path"]: (event["outcome"], event["reason"]) for event in events if event["event"] == "file"}
     assert files == dict.fromkeys(held.videos, ("kept", GONE))
     assert (end["kept"], set(end["withdrawn"]), end["missing"]) == (4, held.videos, [])
+
+
+# --- two downloads of one process -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("options", [{}, {"force": True}])
+def test_two_downloads_of_one_process_share_a_folder(tmp_path, monkeypatch, options):
+    """Both end well and no file is fetched twice, though the server is slow enough for both to be at each of them."""
+    both_planned = threading.Barrier(2)
+    requests, lock = {}, threading.Lock()
+
+    def slow(handler, path, number):
+        with lock:
+            requests[path] = requests.get(path, 0) + 1
+        time.sleep(0.02)
+        handler.send_file(path)
+
+    with Scene(tmp_path, monkeypatch, sequences=("HAIR", "FREE"), cameras=4, size=200_000) as scene:
+        put(scene.truth, PARTICIPANTS, PEOPLE)
+        scene.serve(slow)
+        results = []
+
+        def work():
+            selection = {"cameras": scene.cameras, "assets": "images,metadata", **options}
+            plan = nersemble.plan_download(folder=scene.folder, **selection)
+            both_planned.wait(60)
+            results.append(plan.run(workers=4))
+
+        if options:
+            scene.download()
+            requests.clear()
+        threads = [threading.Thread(target=work) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
+        for report in results:
+            scene.check(report)
+            assert (report.complete, report.fetched + report.kept, report.missing) == (True, 10, [])
+        assert len(results) == 2
+        assert set(requests) == scene.videos
+        assert max(requests.values()) == (2 if options else 1)  # what is forced is fetched for each of them
+
+
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
+def test_a_child_forked_during_a_download_is_at_none_of_its_files(tmp_path, monkeypatch):
+    asked, release = threading.Event(), threading.Event()
+
+    def hold(handler, path, number):
+        asked.set()
+        release.wait(60)
+        handler.send_file(path)
+
+    with Scene(tmp_path, monkeypatch, cameras=1) as scene:
+        scene.serve(hold)
+        target = scene.folder / video()
+        thread = threading.Thread(target=scene.download)
+        thread.start()
+        assert asked.wait(60)
+        child = os.fork()
+        if not child:
+            with get._alone_at(target) as alone:
+                os._exit(0 if alone else 1)
+        with get._alone_at(target) as alone:
+            assert not alone
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        release.set()
+        thread.join(60)
+        with get._alone_at(target) as alone:
+            assert alone

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,19 +43,22 @@ class Getter:
         self.received = 0
 
     def get(self, asset: AssetPath) -> FileEvent | None:
-        """See to one file; None if another process is at work on it.
+        """See to one file; None if another download is at work on it.
 
         Raises:
             AssetNotFoundError, AccessError, CatalogError, TransportError, StorageError: If it cannot be had.
             CancelledError: If it was cancelled.
         """
-        try:
-            return self._table(asset) if asset.kind in TABLES else self._file(asset)
-        except AssetNotFoundError:
-            size = self._size_if_whole(asset)
-            if size is None:
-                raise
-            return FileEvent(asset, "kept", size, GONE)
+        with _alone_at(self._plan.folder / str(asset)) as alone:
+            if not alone:
+                return None
+            try:
+                return self._table(asset) if asset.kind in TABLES else self._file(asset)
+            except AssetNotFoundError:
+                size = self._size_if_whole(asset)
+                if size is None:
+                    raise
+                return FileEvent(asset, "kept", size, GONE)
 
     def _file(self, asset: AssetPath) -> FileEvent | None:
         plan, path = self._plan, str(asset)
@@ -123,6 +128,22 @@ class Getter:
     def _count(self, count: int) -> None:
         with self._lock:
             self.received += count
+
+
+#: What the downloads of a process are at, with the process: a child that was forked meanwhile is at none of it.
+_at_work: dict[tuple[int, Path], object] = {}
+
+
+@contextlib.contextmanager
+def _alone_at(target: Path) -> Iterator[bool]:
+    """Whether no other thread of this process sees to a file; other processes are told apart by their parts."""
+    key, mine = (os.getpid(), target), object()
+    alone = _at_work.setdefault(key, mine) is mine  # in one step, without a lock that a fork could leave closed
+    try:
+        yield alone
+    finally:
+        if alone:
+            del _at_work[key]
 
 
 def _facts(target: Path) -> tuple[int, int] | None:

@@ -47,9 +47,8 @@ _shared: dict[tuple[int, AccessURL | str], HttpFiles | FolderFiles] = {}
 def shared_files(root: AccessURL | str) -> HttpFiles | FolderFiles:
     """The files of this process behind a root, which keep connections open from one use to the next."""
     key = (os.getpid(), root)
-    if key not in _shared:
-        _shared[key] = open_files(root)
-    return _shared[key]
+    found = _shared.get(key)
+    return _shared.setdefault(key, open_files(root)) if found is None else found
 
 
 @atexit.register
