@@ -1,7 +1,8 @@
 """The published catalogue, kept on disk: asked for once a day, and then only whether it changed.
 
 Of many processes that need it at once, one asks.  If the server fails, the catalogue of an earlier day is used, with a
-warning.  What is kept holds no URL: it is told from what another URL gave by a salted tag.
+warning, and also while another process waits for a server that does not answer.  What is kept holds no URL: it is told
+from what another URL gave by a salted tag.
 """
 
 from __future__ import annotations
@@ -26,8 +27,8 @@ from .errors import StaleCatalogWarning, TransportError
 from .layout import SEQUENCES_CSV
 from .transport import Files, shared_files, wait_for
 
-#: How long to wait for another process that asks, in seconds.
-LOCK_TIMEOUT = 60.0
+#: How long to wait for another process that asks, in seconds: with nothing kept, and where an old one would do.
+LOCK_TIMEOUT, SHORT_TIMEOUT = 60.0, 15.0
 #: How long a table is used without asking for a newer one, in seconds.
 LIFE = 24 * 3600.0
 
@@ -72,19 +73,28 @@ def published_table(name: str, check: Callable[[bytes], object], *, refresh: boo
     kept, data = _load(place, access)
     if kept is not None and not refresh and 0 <= began - kept.checked < LIFE:
         return data
-    with _locked(place):
+    with _locked(place, LOCK_TIMEOUT if kept is None else SHORT_TIMEOUT) as held:
         kept, data = _load(place, access)
         if kept is not None and began <= kept.checked <= time.time():  # another process has just asked
             return data
+        problem = ""
         if kept is not None and began <= _failed_at(place) <= time.time():  # in vain
-            _warn_of_age(kept, "the server failed another process just now.")
-            return data
-        return _fetch(name, check, access, place, kept, data)
+            problem = "the server failed another process just now."
+        elif kept is not None and not held:
+            problem = "another process waits for the server, which has not answered yet."
+        else:
+            data, problem = _fetch(name, check, access, place, kept, data)
+    if problem and kept is not None:
+        days = (time.time() - kept.checked) / 86400
+        message = f"The catalogue of {days:.1f} days ago is used: {problem}"
+        warnings.warn(StaleCatalogWarning(message), stacklevel=3)
+    return data
 
 
 def _fetch(
     name: str, check: Callable[[bytes], object], access: AccessURL, place: Path, kept: _Kept | None, data: bytes
-) -> bytes:
+) -> tuple[bytes, str]:
+    """The table as it is now; as it was kept, and why, if the server fails."""
     etag, modified = (kept.etag, kept.modified) if kept else (None, None)
     files: Files = shared_files(access)
     try:
@@ -94,14 +104,13 @@ def _fetch(
             raise
         with contextlib.suppress(OSError):
             _failure(place).touch()
-        _warn_of_age(kept, str(error))
-        return data
+        return data, str(error)
     if part is not None:
         check(part.data)
         data, etag, modified = part.data, part.etag, part.modified
     salt = kept.salt if kept else secrets.token_hex(8)
     _store(place, _Kept(salt, access.tag(salt), time.time(), _digest(data), etag, modified), data)
-    return data
+    return data, ""
 
 
 def _failure(place: Path) -> Path:
@@ -114,11 +123,6 @@ def _failed_at(place: Path) -> float:
         return _failure(place).stat().st_mtime
     except OSError:
         return 0.0
-
-
-def _warn_of_age(kept: _Kept, problem: str) -> None:
-    days = (time.time() - kept.checked) / 86400
-    warnings.warn(StaleCatalogWarning(f"The catalogue of {days:.1f} days ago is used: {problem}"), stacklevel=5)
 
 
 def _load(place: Path, access: AccessURL) -> tuple[_Kept | None, bytes]:
@@ -150,23 +154,31 @@ def _digest(data: bytes) -> str:
 
 
 @contextlib.contextmanager
-def _locked(place: Path) -> Iterator[None]:
-    """One process at a time; without a lock where the disk knows none, or another process holds it for too long."""
-    lock = -1
+def _locked(place: Path, timeout: float) -> Iterator[bool]:
+    """One process at a time, where the disk knows locks.  Yields whether no other process holds it still."""
+    lock, held = -1, True
     with contextlib.suppress(OSError):
         place.parent.mkdir(parents=True, exist_ok=True)
         lock = os.open(f"{place}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-        for _ in range(int(LOCK_TIMEOUT / 0.05)):
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                time.sleep(0.05)
+        deadline = time.monotonic() + timeout
+        held = _take(lock)
+        while not held and time.monotonic() < deadline:
+            time.sleep(0.05)
+            held = _take(lock)
     try:
-        yield
+        yield held
     finally:
         if lock >= 0:
             os.close(lock)
+
+
+def _take(lock: int) -> bool:
+    """Take a lock, if no other process has it."""
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 @lru_cache(maxsize=4)

@@ -359,6 +359,90 @@ def test_of_many_processes_at_once_one_asks(served):
     assert asked(server) == [("GET", 200)]
 
 
+#: The same in a process that is impatient, and begins when it is told to.
+READ_IN_VAIN = f"""
+import sys
+from nersemble.transport import connections, policy
+connections.READ_TIMEOUT, policy.FIRST_PAUSE = 0.4, 0.05
+print("here", flush=True)
+sys.stdin.readline()
+{READ}
+"""
+
+
+@pytest.mark.parametrize("fault", ["hang", 503, "dead"])
+def test_of_many_processes_at_once_one_waits_for_a_server_that_fails(served, fault):
+    """The others use the old one as soon as that one has given up: each with a warning, none after tries of its own."""
+    first = served()
+    published_catalog()
+    a_day_later()
+    release, asked_at = threading.Event(), []
+
+    def answer(handler, path, number):
+        asked_at.append(time.monotonic())
+        if fault == "hang":
+            release.wait(60)
+            handler.close_connection = True
+        else:
+            handler.send_status(fault)
+
+    server = served(faulty(answer), like=first)
+    if fault == "dead":
+        server.close()
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", READ_IN_VAIN],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(6)
+    ]
+    for process in processes:
+        assert process.stdout.readline() == "here\n"
+    for process in processes:
+        process.stdin.write("\n")
+        process.stdin.flush()
+    said = [process.communicate(timeout=60) for process in processes]
+    release.set()
+    assert [out for out, _ in said] == ["50 240\n"] * 6
+    assert [err for _, err in said if "StaleCatalogWarning: The catalogue of 1.0 days ago is used" not in err] == []
+    assert [err for _, err in said if server.prefix in err or "127.0.0.1" in err] == []
+    assert len([err for _, err in said if "the server failed another process just now" in err]) == 5
+    if fault != "dead":
+        assert len(asked_at) == policy.ATTEMPTS
+
+
+def test_nobody_waits_long_for_a_process_that_waits_for_a_silent_server(served, monkeypatch):
+    """Not with an old one at hand."""
+    monkeypatch.setattr(catalog_cache, "SHORT_TIMEOUT", 0.3)
+    first = served()
+    published_catalog()
+    a_day_later()
+    asking, release = threading.Event(), threading.Event()
+
+    def hang(handler, path, number):
+        asking.set()
+        release.wait(60)
+        handler.send_file(path)
+
+    server = served(faulty(hang), like=first)
+    process = subprocess.Popen([sys.executable, "-c", READ], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert asking.wait(60)
+    began = time.monotonic()
+    with pytest.warns(StaleCatalogWarning, match=r"1\.0 days ago.*has not answered yet") as warned:
+        assert published_catalog().participants == (50, 240)
+    assert time.monotonic() - began < 10
+    assert warned[0].filename == __file__
+    assert process.poll() is None
+    release.set()
+    assert process.communicate(timeout=60) == ("50 240\n", "")
+    assert asked(server) == [("GET", 304)]
+    published_catalog()  # what the process was told holds from now on, without a warning
+    assert asked(server) == [("GET", 304)]
+
+
 def test_a_process_that_dies_while_it_asks_holds_nobody(served):
     asking, release = threading.Event(), threading.Event()
 
