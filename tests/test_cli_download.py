@@ -7,6 +7,7 @@ import json
 import os
 import pty
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -580,6 +581,86 @@ def test_status_works_without_a_server(run, demo_folder):
     out, err = run("status", str(demo_folder), NERSEMBLE_DATA_URL="")
     assert re.search(r"complete +16[78] files", out)
     assert "only the folder itself" in err
+
+
+@pytest.fixture
+def withdrawing(tmp_path, demo_folder, run):
+    """A function that takes rows and columns out of the published catalogue; the run commands then see the rest."""
+    folder = tmp_path / "published"
+    shutil.copytree(demo_folder, folder)
+    with DemoServer(folder) as server:
+
+        def withdraw(*, participant: int | None = None, sequence: str = "") -> None:
+            table = folder / SEQUENCES_CSV
+            header, *lines = (line.split(",") for line in table.read_text().splitlines())
+            kept = [at for at, name in enumerate(header) if name != sequence]
+            lines = [[line[at] for at in kept] for line in lines if line[0] != str(participant)]
+            table.write_text("".join(",".join(line) + "\n" for line in [[header[at] for at in kept], *lines]))
+            run("list", "--refresh", NERSEMBLE_DATA_URL=server.url)
+
+        withdraw.url = server.url
+        yield withdraw
+
+
+def test_status_names_a_participant_who_was_withdrawn_and_tells_the_rest(run, place, withdrawing):
+    """In a folder for which three things were asked: of one of them nothing exists any more."""
+    url = {"NERSEMBLE_DATA_URL": withdrawing.url}
+    for participant in ("55", "240", "50,240"):
+        run("download", "d", "--participant", participant, "--assets", "calibration", "--yes", **url)
+    before = files_below(place / "d")
+    withdrawing(participant=55)
+    out, err = run("status", "d", **url)
+    assert err.count("Note: ") == 1
+    assert "Note: participant_55 was asked for before, and is passed over. No participant 55. Did you mean 50" in err
+    numbers = dict(re.findall(r"^  (complete|to do|missing|not selected) +(\d+)", out, re.MULTILINE))
+    assert numbers == {"complete": "2", "to do": "0", "missing": "0", "not selected": "1"}
+    shown = json.loads(run("status", "d", "--json", **url)[0])
+    assert list(shown["dropped"]) == ["participant_55"]
+    assert "No participant 55" in shown["dropped"]["participant_55"]
+    assert {path.partition("/")[0] for path in shown["complete"]} == {"050", "240"}
+    assert {path.partition("/")[0] for path in shown["not_selected"]} == {"055"}
+    assert (shown["to_do"], shown["partial"], shown["missing"]) == ([], {}, [])
+    assert shown["bytes"] == sum(map(len, before.values()))
+    assert files_below(place / "d") == before
+
+
+def test_status_names_one_of_two_participants_who_was_withdrawn_and_keeps_the_other(run, withdrawing):
+    """Who was asked for in one go."""
+    url = {"NERSEMBLE_DATA_URL": withdrawing.url}
+    run("download", "d", "--participant", "55,240", "--assets", "calibration", "--yes", **url)
+    withdrawing(participant=55)
+    shown = json.loads(run("status", "d", "--json", **url)[0])
+    assert list(shown["dropped"]) == ["participant_55"]
+    assert {path.partition("/")[0] for path in shown["complete"]} == {"240"}
+    assert {path.partition("/")[0] for path in shown["not_selected"]} == {"055"}
+    assert shown["to_do"] == []
+
+
+def test_status_names_a_sequence_that_was_withdrawn_and_tells_the_rest(run, withdrawing):
+    url = {"NERSEMBLE_DATA_URL": withdrawing.url}
+    more = ("--camera", SERIALS[8], "--assets", "images", "--yes")
+    for sequence in ("SEN-07-fond_note_friend", "EXP-1-head"):
+        run("download", "d", "--participant", "240", "--sequence", sequence, *more, **url)
+    withdrawing(sequence="SEN-07-fond_note_friend")
+    err = run("status", "d", **url)[1]
+    assert "Note: sequence_SEN-07-fond_note_friend" in err
+    assert "No sequence 'SEN-07-fond_note_friend'" in err
+    shown = json.loads(run("status", "d", "--json", **url)[0])
+    assert list(shown["dropped"]) == ["sequence_SEN-07-fond_note_friend"]
+    assert shown["complete"] == [ONE_VIDEO]
+    assert [path.split("/")[2] for path in shown["not_selected"]] == ["SEN-07-fond_note_friend"]
+
+
+def test_status_of_a_folder_of_which_all_was_withdrawn(run, withdrawing):
+    """Nothing is left to do, above all not everything; asked for by name, a withdrawn participant is an error."""
+    url = {"NERSEMBLE_DATA_URL": withdrawing.url}
+    run("download", "d", "--participant", "55", "--assets", "calibration", "--yes", **url)
+    withdrawing(participant=55)
+    shown = json.loads(run("status", "d", "--json", **url)[0])
+    assert list(shown["dropped"]) == ["participant_55"]
+    assert {path.partition("/")[0] for path in shown["not_selected"]} == {"055"}
+    assert (shown["complete"], shown["to_do"]) == ([], [])
+    assert "No participant 55" in run("status", "d", "--participant", "55", code=1, **url)[1]
 
 
 def test_two_downloads_share_a_folder(run, place, demo_folder):

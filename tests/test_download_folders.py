@@ -10,9 +10,10 @@ import threading
 import time
 
 import pytest
-from _faults import Scene, files_in, misbehaving, plain, put, send, video, whole_traceback
+from _faults import LONG_AGO, Scene, files_in, misbehaving, plain, put, send, video, whole_traceback
 
 import nersemble
+from nersemble.catalog_cache import published_catalog
 from nersemble.demo import DemoHandler
 from nersemble.downloads import get
 from nersemble.errors import CatalogError
@@ -221,6 +222,56 @@ def test_the_command_tells_what_it_keeps_though_the_server_has_it_no_more(held):
     files = {event["path"]: (event["outcome"], event["reason"]) for event in events if event["event"] == "file"}
     assert files == dict.fromkeys(held.videos, ("kept", GONE))
     assert (end["kept"], set(end["withdrawn"]), end["missing"]) == (4, held.videos, [])
+
+
+# --- selections of which something was withdrawn ----------------------------------------------------------------------
+
+
+def fetch(scene, **selection):
+    nersemble.download(folder=scene.folder, cameras=scene.cameras, assets="images", progress=False, **selection)
+    scene.check()
+
+
+def withdraw(scene, *participants):
+    """Take participants out of the published catalogue; a new one is then in use."""
+    table = scene.truth / SEQUENCES
+    lines = [line for line in table.read_bytes().splitlines() if line.partition(b",")[0] not in participants]
+    put(scene.truth, SEQUENCES, b"\n".join([*lines, b""]), changed=LONG_AGO + 100)
+    published_catalog(refresh=True)
+
+
+def test_those_withdrawn_out_of_a_range_are_named(tmp_path, monkeypatch):
+    """A range stands for each of those who were in it when it was asked for."""
+    with Scene(tmp_path, monkeypatch, participants=range(10, 16), cameras=1, size=100) as scene:
+        scene.serve()
+        fetch(scene, participants="11-14")
+        withdraw(scene, b"12", b"13", b"15")
+        found = nersemble.folder_status(scene.folder)
+        assert set(found.dropped) == {"participant_12", "participant_13"}
+        assert found.dropped["participant_12"].startswith("No participant 12.")
+        assert [asset.participant for asset in found.complete] == [11, 14]
+        assert [asset.participant for asset in found.not_selected] == [12, 13]
+        assert found.to_do == []
+
+
+def test_a_selection_that_is_empty_by_now_is_named(tmp_path, monkeypatch):
+    """The participant and the sequence exist, but the one has not the other any more."""
+    names = ("EXP-1-head", "HAIR")
+    with Scene(tmp_path, monkeypatch, participants=(10, 11), sequences=names, cameras=1, size=100) as scene:
+        scene.serve()
+        fetch(scene, participants=10, sequences="HAIR")
+        fetch(scene, participants=11, sequences="HAIR")
+        header, ten, eleven = (line.split(b",") for line in (scene.truth / SEQUENCES).read_bytes().splitlines())
+        ten[header.index(b"HAIR")] = b""
+        table = b"".join(b",".join(line) + b"\n" for line in (header, ten, eleven))
+        put(scene.truth, SEQUENCES, table, changed=LONG_AGO + 100)
+        published_catalog(refresh=True)
+        found = nersemble.folder_status(scene.folder)
+        (name,) = found.dropped
+        assert name.startswith("participant_10__sequence_HAIR")
+        assert "None of the selected participants has any of the sequences HAIR" in found.dropped[name]
+        assert [asset.participant for asset in found.complete] == [11]
+        assert [asset.participant for asset in found.not_selected] == [10]
 
 
 # --- two downloads of one process -------------------------------------------------------------------------------------

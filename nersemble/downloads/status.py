@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from ..catalog import Catalog
 from ..errors import AccessError, AssetNotFoundError, SelectionError, TransportError
 from ..folder import read_folder_catalog
 from ..layout import AssetPath
-from ..selection import parse_config_name, select
+from ..selection import Selection, parse_config_name, select
 from .assets import check_folder, list_files, parse_assets
 from .holdings import list_holdings
 from .plan import Plan, catalog_of, choose, plan_files
@@ -31,7 +32,7 @@ class Status:
         to_do: Files to fetch, those begun included.
         not_selected: Files that are there outside the selection.
         bytes: Bytes on disk, of all of these.
-        dropped: What was asked for before and does not exist any more, and why.
+        dropped: What was asked for before and does not exist any more, such as ``participant_240``, and why.
         offline: Why the published catalogue was not used, "" if it was.
     """
 
@@ -74,17 +75,60 @@ def folder_status(
     requests = {} if given else Record.open(place).requests
     files: dict[AssetPath, None] = {}
     for name, names in requests:
-        try:
-            selection = select(catalog, **parse_config_name(name))
-        except SelectionError as error:  # asked for once, and withdrawn or renamed since
-            status.dropped[name] = str(error)
-            continue
-        files.update(dict.fromkeys(list_files(catalog, selection, parse_assets(names))))
-    if not requests or (status.dropped and not files):
+        left = _what_is_left(catalog, name, status.dropped)
+        if left is not None:
+            files.update(dict.fromkeys(list_files(catalog, left, parse_assets(names))))
+    if not requests:
         selection = choose(catalog, None, participants, sequences, cameras)
         files.update(dict.fromkeys(list_files(catalog, selection, parse_assets(assets))))
     _fill(status, plan_files(list(files), place, root))
     return status
+
+
+def _what_is_left(catalog: Catalog, name: str, dropped: dict[str, str]) -> Selection | None:
+    """A selection that was asked for once, without what was withdrawn or renamed since; None if nothing is left.
+
+    Args:
+        catalog: What is published now.
+        name: The selection's config name.
+        dropped: Is told what was left out, and why.
+    """
+    try:
+        parts = parse_config_name(name)
+    except SelectionError as error:
+        dropped[name] = str(error)
+        return None
+    left: dict[str, list[str]] = {}
+    for kind, written in parts.items():
+        problems = {word: _problem(catalog, kind, word) for word in _words(written)}
+        dropped.update({f"{kind.removesuffix('s')}_{word}": why for word, why in problems.items() if why})
+        left[kind] = [word for word, why in problems.items() if not why]
+    if not all(left.values()):
+        return None
+    try:
+        return select(catalog, **left)
+    except SelectionError as error:  # each of it exists, but nobody has all of it any more
+        dropped[name] = str(error)
+        return None
+
+
+def _words(written: str) -> Iterator[str]:
+    """The words of a config name's part, each of which existed: ranges are of ids that followed one another."""
+    for word in written.split(","):
+        first, dash, last = word.partition("-")
+        if dash and first.isdecimal() and last.isdecimal():
+            yield from map(str, range(int(first), int(last) + 1))
+        else:
+            yield word
+
+
+def _problem(catalog: Catalog, kind: str, word: str) -> str:
+    """Why something cannot be selected any more, "" if it can."""
+    try:
+        select(catalog, **{kind: word})
+    except SelectionError as error:
+        return str(error)
+    return ""
 
 
 def _catalog(place: Path, status: Status) -> tuple[AccessURL | str, Catalog]:
