@@ -25,7 +25,7 @@ def read_text(path: Path) -> tuple[str | None, str]:
     """(the file's text, "" if there is no file) or (None, the reason it cannot be read)."""
     try:
         data = path.read_bytes()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return "", ""
     except OSError as error:
         return None, f"Cannot read {path}: {error.strerror}. Mend its permissions, or move it away."

@@ -370,7 +370,7 @@ def test_a_folder_with_odd_characters_survives_the_file(tmp_path):
 def test_a_failed_write_leaves_the_file_as_it_was_and_says_so(tmp_path):
     blocked = tmp_path / "file"
     blocked.write_text("OTHER=1\n")
-    assert "Cannot read" in str(failing(lambda: write_access(SECRET, blocked / ".env")))
+    assert "Cannot write" in str(failing(lambda: write_access(SECRET, blocked / ".env")))
     assert "plain http" in str(failing(lambda: write_access(f"http://data.example/{CANARY}", blocked)))
     assert blocked.read_text() == "OTHER=1\n"
     # No folder can be made under /proc, whoever asks.

@@ -220,7 +220,7 @@ def test_a_file_that_cannot_be_written_gets_a_sentence(server, home):
     (home / ".config").write_text("a file, not a folder")
     done = run(home, "login", given=server.url)
     assert done.returncode == 1
-    assert done.stderr.startswith(f"Error: Cannot read {stored(home)}: ")
+    assert done.stderr.startswith(f"Error: Cannot write {stored(home)}: ")
 
 
 class WatchingHandler(DemoHandler):
