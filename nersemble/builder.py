@@ -22,7 +22,7 @@ from datasets.utils import tqdm
 from .capture import CameraFacts, Capture, VideoFacts, forget_calibrations
 from .config import FRAME_VIEWS, NersembleConfig
 from .downloads import plan_files
-from .errors import MissingAssetWarning
+from .errors import MissingAssetWarning, NersembleError, StorageError
 from .filesystem import filesystem
 from .layout import SERIALS, AssetPath, canonical_sequence
 from .metadata import participant_columns, participant_table
@@ -76,6 +76,21 @@ class Nersemble(datasets.ArrowBasedBuilder):
     BUILDER_CONFIG_CLASS = NersembleConfig
     builder_configs: ClassVar[Mapping[str, NersembleConfig]] = _ConfigNames()
     config: NersembleConfig
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        problem: OSError
+        try:
+            super().__init__(*args, **options)
+            return
+        except NersembleError:  # some of which are errors of the operating system too
+            raise
+        except OSError as error:
+            problem = error
+        raise StorageError(
+            f"The cache of datasets cannot be written: {problem.filename}: {(problem.strerror or '').lower()}. Set "
+            "HF_HOME to a folder that can be written, or give cache_dir=.",
+            problem.errno,
+        )
 
     def _info(self) -> datasets.DatasetInfo:
         columns = participant_columns(self.config.filesystem) if self.config.view == "participant" else ()

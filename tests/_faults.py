@@ -348,6 +348,10 @@ def finish_download(process: Any) -> dict[str, Any]:
     return json.loads(out.splitlines()[-1])
 
 
+#: Runs a command as somebody whom permissions hold and whom no passwd entry names; what we own is theirs.
+UNPRIVILEGED = ("unshare", "--user", "--map-user=54321", "--map-group=54321")
+
+
 def eventually(seen: Callable[[], object], seconds: float = 30.0) -> None:
     """Wait for something in another process, of which no event tells."""
     deadline = time.monotonic() + seconds
