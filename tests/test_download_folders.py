@@ -10,7 +10,7 @@ import threading
 import time
 
 import pytest
-from _faults import LONG_AGO, Scene, files_in, misbehaving, plain, put, send, video, whole_traceback
+from _faults import LONG_AGO, UNPRIVILEGED, Scene, files_in, misbehaving, plain, put, send, video, whole_traceback
 
 import nersemble
 from nersemble.catalog_cache import published_catalog
@@ -342,3 +342,105 @@ def test_a_child_forked_during_a_download_is_at_none_of_its_files(tmp_path, monk
         thread.join(60)
         with get._alone_at(target) as alone:
             assert alone
+
+
+# --- folders that refuse ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def command(scene, tmp_path):
+    """Runs ``nersemble download`` as somebody whom permissions hold; gives exit code, stdout and stderr."""
+
+    def run(folder, *arguments):
+        words = ["download", str(folder), "--assets", "images", "--camera", ",".join(scene.cameras), *arguments]
+        done = subprocess.run(
+            [*UNPRIVILEGED, *COMMAND, *words, "--yes", "--quiet"],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        shown = done.stdout + done.stderr
+        assert not [secret for secret in [*scene.secrets, "127.0.0.1", "Traceback"] if secret in shown]
+        return done.returncode, done.stdout, done.stderr
+
+    yield run
+    for path in [tmp_path, *tmp_path.rglob("*")]:  # so that it can be removed
+        if path.is_dir() and not path.is_symlink():
+            path.chmod(0o755)
+
+
+def closed(folder):
+    """Make a folder that lets nobody write into it."""
+    folder.mkdir(parents=True)
+    folder.chmod(0o555)
+    return folder
+
+
+def fetched_from(server):
+    return [request.path for request in server.requests if request.path.endswith(".mp4")]
+
+
+@pytest.mark.parametrize("kind", ["the folder", "its parent", "a file for its parent", "a link to nothing in it"])
+def test_a_folder_that_refuses_is_one_error_before_anything_is_fetched(scene, command, tmp_path, kind):
+    server = scene.serve()
+    if kind == "the folder":
+        folder, said = closed(tmp_path / "closed"), "permission denied"
+    elif kind == "its parent":
+        folder, said = closed(tmp_path / "closed") / "a" / "b", "permission denied"
+    elif kind == "a file for its parent":
+        (tmp_path / "file").write_bytes(b"here")
+        folder, said = tmp_path / "file" / "a", "not a directory"
+    else:
+        folder, said = (
+            tmp_path / "link",
+            "there is no folder but something else, such as a link to a disk that is not mounted",
+        )
+        folder.symlink_to(tmp_path / "closed" / "nowhere")
+        closed(tmp_path / "closed")
+    code, out, err = command(folder)
+    assert (code, out) == (1, "")
+    assert err == f"Error: {folder} cannot be written: {said}. Choose another folder, or mend this one.\n"
+    assert fetched_from(server) == []
+    made = [path for path in tmp_path.rglob("*") if not path.is_relative_to(scene.truth)]
+    assert not [path for path in made if path.suffix in (".mp4", ".part", ".tsv")]
+
+
+def test_a_file_for_the_folder_is_one_error(scene, command, tmp_path):
+    server = scene.serve()
+    (tmp_path / "file").write_bytes(b"here")
+    code, out, err = command(tmp_path / "file")
+    assert (code, out) == (1, "")
+    assert err == f"Error: {tmp_path / 'file'} is a file. Name a folder to download to.\n"
+    assert fetched_from(server) == []
+    assert (tmp_path / "file").read_bytes() == b"here"
+
+
+@pytest.mark.parametrize("kind", ["closed", "a file", "a link to nothing"])
+def test_one_participants_folder_that_refuses_does_not_stop_the_others(tmp_path, monkeypatch, kind):
+    """Their files are fetched; those that cannot be written are listed, and nothing is asked of the server for them."""
+    with Scene(tmp_path, monkeypatch, participants=(10, 11, 12), cameras=4, size=5000) as scene:
+        server = scene.serve()
+        scene.folder.mkdir()
+        refusing = scene.folder / "011"
+        if kind == "closed":
+            closed(refusing)
+        elif kind == "a file":
+            refusing.write_bytes(b"here")
+        else:
+            refusing.symlink_to(tmp_path / "missing" / "disk")
+        words = ["download", str(scene.folder), "--assets", "images", "--camera", ",".join(scene.cameras), "--yes"]
+        done = subprocess.run([*UNPRIVILEGED, *COMMAND, *words], capture_output=True, text=True, timeout=120)
+        refusing.chmod(0o755) if kind == "closed" else refusing.unlink()
+        assert done.returncode == 2, done.stderr
+        assert "8 files fetched" in done.stdout
+        assert "4 files failed:" in done.stdout
+        reasons = [line for line in done.stdout.splitlines() if line.startswith("  nersemble://011/")]
+        assert len(reasons) == 4
+        assert [line for line in reasons if f"could not be written to {refusing}" not in line] == []
+        assert not [secret for secret in [*scene.secrets, "Traceback"] if secret in done.stdout + done.stderr]
+        others = {path for path in scene.videos if not path.startswith("011/")}
+        assert set(fetched_from(server)) == others
+        assert scene.check() - {"011"} == others
+        report = scene.download()
+        assert (report.complete, report.fetched, report.kept) == (True, 4, 8)

@@ -29,6 +29,7 @@ from ..errors import (
 )
 from ..layout import AssetPath
 from ..transport import Cancel, HttpFiles, Throttle, shared_files
+from ..transport.base import disk_problem
 from ..units import format_bytes
 from .assets import sweep
 from .estimate import SizeModel
@@ -142,8 +143,10 @@ class Run:
             if plan.todo:  # one error now, rather than one for each file
                 tempfile.TemporaryFile(dir=plan.folder).close()
         except OSError as error:
-            problem = (error.strerror or type(error).__name__).lower()
-            raise StorageError(f"{plan.folder} cannot be written: {problem}.", error.errno) from None
+            raise StorageError(
+                f"{plan.folder} cannot be written: {disk_problem(error)}. Choose another folder, or mend this one.",
+                error.errno,
+            ) from None
         if plan.request is not None and self.queue:
             plan.record.add_request(*plan.request)
         estimate, free = plan.estimate(), plan.free_bytes

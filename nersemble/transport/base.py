@@ -106,6 +106,8 @@ def disk_problem(error: OSError) -> str:
     """What a disk answered, and what to do."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return "the disk is full. Make room and run it again; what has come is kept"
+    if error.errno == errno.EEXIST:
+        return "there is no folder but something else, such as a link to a disk that is not mounted"
     return (error.strerror or type(error).__name__).lower()
 
 
