@@ -15,7 +15,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 from urllib.parse import urlsplit
-from urllib.request import url2pathname
 
 from .envfile import parse_entries, read_text, write_entry
 from .errors import AccessError
@@ -254,6 +253,8 @@ def _check(value: str) -> tuple[str, bool, str]:
     if parts.scheme == "file":
         if parts.netloc not in ("", "localhost"):
             return "", False, "is a file:// URL of another machine. Give the absolute path of a local folder."
+        from urllib.request import url2pathname  # with all of HTTP, which few need here
+
         return _check_folder(url2pathname(parts.path))
     if parts.scheme not in ("https", "http"):
         return "", False, f"is not a https URL. {_ACCEPTED}"

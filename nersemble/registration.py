@@ -4,14 +4,13 @@
 for the one name ``"nersemble"`` and passes everything else on.  The frame feature is registered beside it, and the
 methods of ``datasets.Features`` that decode rows are wrapped, so that frames of a batch are read in one pass;
 ``nersemble://`` is registered with fsspec.  ``install`` is cheap: libraries that are not imported yet are waited for,
-with an import hook that runs once.  Should this seam ever move, ``nersemble.load_dataset`` does the same through public
-names.
+with an import hook that runs once.  It does without the base classes of ``importlib.abc``, whose import would take longer
+than all the rest.  Should this seam ever move, ``nersemble.load_dataset`` does the same through public names.
 """
 
 from __future__ import annotations
 
 import functools
-import importlib.abc
 import importlib.machinery
 import importlib.util
 import sys
@@ -80,7 +79,7 @@ def _answering_for_nersemble(factory: Callable[..., Any]) -> Callable[..., Any]:
     return dataset_module_factory
 
 
-class _AfterImport(importlib.abc.MetaPathFinder):
+class _AfterImport:
     """Calls back once a library has been imported, whoever imports it; looking it up alone changes nothing."""
 
     def __init__(self, waiting: dict[str, Callable[[], None]]) -> None:
@@ -98,7 +97,7 @@ class _AfterImport(importlib.abc.MetaPathFinder):
         finally:
             self._searching.now = False
         if spec is not None and spec.loader is not None:
-            spec.loader = _Loader(spec.loader, functools.partial(self._imported, name))
+            spec.loader = _Loader(spec.loader, functools.partial(self._imported, name))  # type: ignore[assignment]
         return spec
 
     def _imported(self, name: str) -> None:
@@ -109,10 +108,10 @@ class _AfterImport(importlib.abc.MetaPathFinder):
             callback()
 
 
-class _Loader(importlib.abc.Loader):
+class _Loader:
     """Loads a module as its own loader does, then calls back."""
 
-    def __init__(self, loader: importlib.abc.Loader, callback: Callable[[], None]) -> None:
+    def __init__(self, loader: Any, callback: Callable[[], None]) -> None:
         self._loader = loader
         self._callback = callback
 

@@ -14,9 +14,8 @@ import socket
 import ssl
 import threading
 import time
-import urllib.request
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from ..access import AccessURL
 
@@ -114,10 +113,14 @@ class Connections:
         connection.sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         return connection
 
-    def _proxy(self, host: str) -> urllib.parse.SplitResult | None:
+    def _proxy(self, host: str) -> SplitResult | None:
         """The proxy that the environment names for https, None for none."""
-        named = urllib.request.getproxies().get("https", "")
-        if self._access.is_loopback or not named or urllib.request.proxy_bypass(host):
+        if self._access.is_loopback:
+            return None
+        from urllib.request import getproxies, proxy_bypass
+
+        named = getproxies().get("https", "")
+        if not named or proxy_bypass(host):
             return None
         return urlsplit(named if "://" in named else f"http://{named}")
 
