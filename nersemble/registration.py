@@ -4,8 +4,8 @@
 for the one name ``"nersemble"`` and passes everything else on.  The frame feature is registered beside it, and the
 methods of ``datasets.Features`` that decode rows are wrapped, so that frames of a batch are read in one pass;
 ``nersemble://`` is registered with fsspec.  ``install`` is cheap: libraries that are not imported yet are waited for,
-with an import hook that runs once.  It does without the base classes of ``importlib.abc``, whose import would take longer
-than all the rest.  Should this seam ever move, ``nersemble.load_dataset`` does the same through public names.
+with an import hook that runs once.  It does without the base classes of ``importlib.abc``, whose import would take
+longer than all the rest.  Should this seam ever move, ``nersemble.load_dataset`` does the same through public names.
 """
 
 from __future__ import annotations

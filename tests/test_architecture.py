@@ -115,6 +115,8 @@ def test_importing_the_package_pulls_in_no_heavy_library(statement):
     code = f"import sys; before = set(sys.modules); {statement}; print(*sorted(set(sys.modules) - before))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert not {name.split(".")[0] for name in done.stdout.split()} & set(LAZY)
+    if statement == "import nersemble":
+        assert "importlib.resources" not in done.stdout.split()  # what importlib.abc brings
     assert done.stderr == ""
 
 
@@ -122,6 +124,49 @@ def test_cameras_need_numpy_alone():
     code = "import sys; before = set(sys.modules); import nersemble.camera; print(*set(sys.modules) - before)"
     names = subprocess.check_output([sys.executable, "-c", code], text=True).split()
     assert {name.split(".")[0] for name in names} - set(sys.stdlib_module_names) == {"nersemble", "numpy"}
+
+
+#: What a download of files has no use for.
+IDLE = {*LAZY, *"numpy PIL av pyarrow fsspec huggingface_hub asyncio aiohttp requests httpx multiprocessing".split()}
+#: Runs the command line in this process, and tells on stderr what it imported.
+COMMAND = """
+import runpy, sys
+try:
+    runpy.run_module("nersemble", run_name="__main__", alter_sys=True)
+finally:
+    print("imported", *sys.modules, file=sys.stderr)
+"""
+
+
+def imported_by(code: str, *arguments: str) -> set[str]:
+    """Every module that is imported once some code has run."""
+    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True)
+    return set(done.stderr.rpartition("imported ")[2].split())
+
+
+def test_a_download_imports_no_library_that_it_has_no_use_for(access, tmp_path):
+    """In Python and on the command line, whose parser may bring what it likes."""
+    options = "participants=240, sequences='EXP-1-head', cameras='222200037', progress=False"
+    code = f"import nersemble, sys; nersemble.download(folder=sys.argv[1], {options}); "
+    found = imported_by(code + "print('imported', *sys.modules, file=sys.stderr)", str(tmp_path / "a"))
+    assert "nersemble.downloads.run" in found
+    assert not {name.partition(".")[0] for name in found} & (IDLE | {"typer", "click"})
+    assert "urllib.request" not in found  # of use for its proxies alone, which a server on this machine has none of
+    words = f"download {tmp_path / 'b'} --participant 240 --sequence EXP-1-head --camera 222200037 --yes".split()
+    found = imported_by(COMMAND, *words)
+    assert "nersemble.downloads.run" in found
+    assert not {name.partition(".")[0] for name in found} & (IDLE - {"typer", "click", "rich"})
+    assert {path.name for path in tmp_path.glob("[ab]/240/sequences/*/images/*")} == {"cam_222200037.mp4"}
+
+
+@pytest.mark.parametrize("words", [["--version"], ["download", "--help"], ["status", "--help"]])
+def test_the_command_line_says_what_it_is_without_the_network(words):
+    found = imported_by(COMMAND, *words)
+    assert "nersemble.cli.app" in found
+    assert not found & {"ssl", "http.client", "urllib.request", "nersemble.downloads", "nersemble.transport"}
+    if words[0] != "--version":  # a command's file alone
+        files = {name for name in found if name.startswith("nersemble.cli.")}
+        assert files == {"nersemble.cli.app", "nersemble.cli.options", f"nersemble.cli.{words[0]}"}
 
 
 def test_importing_the_package_costs_little_beyond_datasets():

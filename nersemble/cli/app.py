@@ -1,8 +1,8 @@
 """The ``nersemble`` command: the table of its commands, and the one place where errors become a line and an exit code.
 
-A command's file imports what it needs inside its function, so that ``nersemble --help`` imports none of it.  Errors of
-this package end as one line on stderr and exit code 1, wrong usage as exit code 2.  No traceback ever shows local
-variables: they can hold the access URL.
+A command's file imports what it needs inside its function, so that ``nersemble --help`` imports none of it; of those
+files, that of the command that was named is imported alone.  Errors of this package end as one line on stderr and exit
+code 1, wrong usage as exit code 2.  No traceback ever shows local variables: they can hold the access URL.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib
 import re
 import sys
+from collections.abc import Sequence
 from typing import Annotated, Any, NoReturn
 
 import typer
@@ -42,7 +43,7 @@ def main() -> None:
         _fail(_URL_GIVEN, code=2)
     problem = ""
     try:
-        build()(prog_name="nersemble")
+        build(sys.argv[1:])(prog_name="nersemble")
     except NersembleError as error:
         problem = str(error)
     except KeyboardInterrupt:
@@ -51,12 +52,14 @@ def main() -> None:
         _fail(problem)
 
 
-def build() -> typer.Typer:
-    """The command line with every command of ``COMMANDS``."""
+def build(words: Sequence[str] = ()) -> typer.Typer:
+    """The command line with every command of ``COMMANDS``, or the one that its first words name."""
     # Plain help needs no rich; pretty exceptions would print local variables.
     app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
     app.callback()(_options)
-    for name, place, settings in COMMANDS:
+    # The options before a command take no value, so that the first other word is its name.
+    named = next((word for word in words if not word.startswith("-")), "")
+    for name, place, settings in [one for one in COMMANDS if one[0] == named] or COMMANDS:
         module, _, function = place.partition(":")
         app.command(name, **settings)(getattr(importlib.import_module(module), function))
     return app
