@@ -313,17 +313,16 @@ class Run:
                 self._stopped = f"{self.pace.closed}."
             elif refused or failing:
                 self._refused_in_a_row = self._failed_in_a_row = 0
-                if self._in_a_row >= MOST_FAILURES or not self._serves_others():
+                if self._in_a_row >= MOST_FAILURES or not self._serves_others(looks=2 if refused else 1):
                     what = "were refused" if refused else "failed"
                     self._stopped = f"{self._in_a_row} files in a row {what}, the last one so: {error}"
                     self.report._kind = AccessError if refused else TransportError
 
-    def _serves_others(self) -> bool:
-        """Whether the server answers for files far from those that failed, so that not all of them fail."""
-        try:
-            self.files.read(str(random.choice(self.queue)), 0, 1, self.cancel)
-        except AssetNotFoundError:
-            return True
-        except (NersembleError, IndexError):
-            return False
-        return True
+    def _serves_others(self, looks: int) -> bool:
+        """Whether the server answers for a file far from those that failed: for the last one, else for any."""
+        for place in (-1, random.randrange(max(len(self.queue), 1)))[:looks]:
+            with contextlib.suppress(NersembleError, IndexError):
+                with contextlib.suppress(AssetNotFoundError):  # which is an answer
+                    self.files.read(str(self.queue[place]), 0, 1, self.cancel)
+                return True
+        return False
