@@ -24,6 +24,8 @@ from .layout import (
 )
 
 ID_COLUMN = "ID"
+#: What the column of ids may be called in the table whose columns are open, in any case.
+ID_NAMES = {"id", "participant", "participant_id", "participant id", "pid", "p_id", "subject", "subject_id"}
 #: Cells that mean that a participant has a sequence.
 PRESENT = {"x", "m"}
 _SEQUENCE_NAME = re.compile(r"(EXP|EMO|SEN)-\d+-[^/\\\x00-\x1f]+")
@@ -114,26 +116,47 @@ def _spelled_as_held(sequences: Iterable[str], held: frozenset[str]) -> tuple[st
 
 
 def parse_participants(data: bytes) -> tuple[tuple[str, ...], dict[int, dict[str, str]]]:
-    """Parse ``metadata_participants.csv``, whose columns beside the id are open.
+    """Parse ``metadata_participants.csv``, whose columns are open.
 
     Returns:
-        Its columns without the id, and each participant's cells by column.
+        Its columns without the id, and each participant's cells by column; nothing of a table that names its
+        participants otherwise than by a column of ids.
+
+    Raises:
+        CatalogError: If it is no table.
     """
-    columns, rows = read_table(data, PARTICIPANTS_CSV)
-    return tuple(name for name in columns if name != ID_COLUMN), rows
+    lines = _read_lines(data, PARTICIPANTS_CSV)
+    if len(lines) < 2 or len(lines[0]) < 2 or len({len(line) for line in lines}) > 1:
+        raise CatalogError(_unusable(PARTICIPANTS_CSV, "its lines are not those of a table"))
+    names = [name for name in lines[0] if name.casefold() in ID_NAMES]
+    if not names or not all(_is_id(line[lines[0].index(names[0])]) for line in lines[1:]):
+        return (), {}
+    columns, rows = read_table(data, PARTICIPANTS_CSV, names[0])
+    return tuple(name for name in columns if name != names[0]), rows
 
 
-def read_table(data: bytes, name: str) -> tuple[tuple[str, ...], dict[int, dict[str, str]]]:
-    """Read a metadata CSV: its columns, and its rows by participant."""
+def _read_lines(data: bytes, name: str) -> list[list[str]]:
     text, problem = _decode(data)
     if problem:
         raise CatalogError(_unusable(name, problem))
     try:
-        lines = [[cell.strip() for cell in line] for line in csv.reader(io.StringIO(text, newline="")) if any(line)]
+        return [[cell.strip() for cell in line] for line in csv.reader(io.StringIO(text, newline="")) if any(line)]
     except csv.Error:
-        lines = []
-    if not lines or ID_COLUMN not in lines[0]:
-        raise CatalogError(_unusable(name, f"it has no column {ID_COLUMN!r}"))
+        return []
+
+
+def _is_id(cell: str) -> bool:
+    number = cell.removesuffix(".0")
+    return number.isascii() and number.isdigit()
+
+
+def read_table(
+    data: bytes, name: str, identifiers: str = ID_COLUMN
+) -> tuple[tuple[str, ...], dict[int, dict[str, str]]]:
+    """Read a metadata CSV: its columns, and its rows by participant, whose ids stand in the column ``identifiers``."""
+    lines = _read_lines(data, name)
+    if not lines or identifiers not in lines[0]:
+        raise CatalogError(_unusable(name, f"it has no column {identifiers!r}"))
     columns = tuple(lines[0])
     repeated = next((column for column in columns if column and columns.count(column) > 1), None)
     if repeated is not None:
@@ -142,12 +165,12 @@ def read_table(data: bytes, name: str) -> tuple[tuple[str, ...], dict[int, dict[
     for number, line in enumerate(lines[1:], 2):
         row = dict(zip(columns, line + [""] * (len(columns) - len(line)), strict=False))
         row.pop("", None)
-        identifier = row[ID_COLUMN].removesuffix(".0")
-        if not (identifier.isascii() and identifier.isdigit()):
-            raise CatalogError(_unusable(name, f"the {ID_COLUMN} in line {number} is no number"))
-        if int(identifier) in rows:
-            raise CatalogError(_unusable(name, f"participant {int(identifier)} stands in it twice"))
-        rows[int(identifier)] = row
+        if not _is_id(row[identifiers]):
+            raise CatalogError(_unusable(name, f"the {identifiers} in line {number} is no number"))
+        participant = int(row[identifiers].removesuffix(".0"))
+        if participant in rows:
+            raise CatalogError(_unusable(name, f"participant {participant} stands in it twice"))
+        rows[participant] = row
     return tuple(filter(None, columns)), rows
 
 

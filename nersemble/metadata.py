@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import warnings
 from collections.abc import Sequence
 
 import pyarrow as pa
 
 from .catalog import ID_COLUMN, parse_participants
-from .errors import AssetNotFoundError
+from .errors import AssetNotFoundError, MissingAssetWarning
 from .filesystem import NersembleFileSystem
 from .layout import PARTICIPANTS_CSV, canonical_sequence
 
@@ -51,4 +52,12 @@ def _people(filesystem: NersembleFileSystem) -> tuple[tuple[str, ...], dict[int,
         data = filesystem.cat_file(PARTICIPANTS_CSV)
     except AssetNotFoundError:
         return (), {}
-    return parse_participants(data)
+    columns, rows = parse_participants(data)
+    if not rows:
+        warnings.warn(
+            f"{PARTICIPANTS_CSV} has no column of participant ids that is known here, so its columns are left out. The "
+            'file itself can be read with filesystem("nersemble").cat_file.',
+            MissingAssetWarning,
+            stacklevel=2,
+        )
+    return columns, rows

@@ -13,8 +13,8 @@ from .transport import Part, Stat
 from .transport.awaited import Transport
 from .video.source import WindowReader
 
-#: Bytes read when a file is opened.
-FIRST_READ = 128 * 1024
+#: Bytes read when a file is opened: enough for the header of a video.
+FIRST_READ = 32 * 1024
 
 
 class HasTransport(Protocol):
@@ -41,6 +41,7 @@ class NersembleFile(io.RawIOBase):
         self._etag: str | None = None
         self._modified: str | None = None
         self._whole: bytes | None = None
+        self.head = b""
         self._reader = WindowReader(self)
         self.name = f"{PROTOCOL}://{path}"
         self.mode = "rb"
@@ -85,7 +86,8 @@ class NersembleFile(io.RawIOBase):
 
     def read_ahead(self) -> None:
         """Read the beginning ahead, so that a missing file shows at once."""
-        self._reader.read_at(0, 1, FIRST_READ)
+        self.head = self.read_at(0, FIRST_READ)
+        self._reader = WindowReader(self)
 
     def readable(self) -> bool:
         return True

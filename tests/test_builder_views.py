@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import shutil
 import warnings
 
 import datasets
@@ -132,6 +133,34 @@ def test_participant_view_has_the_rows_of_the_tables(access, cache):
     assert row["FREE"] is None
     assert "EXP-1-head" in row["sequences"]
     assert {"gender", "wears_glasses", "BACKGROUND"} <= set(ds.column_names)
+
+
+def people(demo_folder, tmp_path, table):
+    """The participant view of a folder whose table of participants is this one."""
+    folder = tmp_path / "people"
+    folder.mkdir()
+    shutil.copy(demo_folder / "metadata_sequences.csv", folder)
+    for participant in OPTIONS.participants:
+        shutil.copytree(
+            demo_folder / f"{participant:03d}" / "calibration", folder / f"{participant:03d}" / "calibration"
+        )
+    (folder / "metadata_participants.csv").write_text(table)
+    options = {"data_dir": str(folder), "view": "participant", "split": "train", "cache_dir": str(tmp_path / "cache")}
+    return load_dataset("nersemble", "all", **options)
+
+
+@pytest.mark.parametrize("name", ["ID", "id", "Participant_ID", "pid"])
+def test_the_column_of_ids_may_be_called_otherwise(demo_folder, tmp_path, name):
+    rows = people(demo_folder, tmp_path, f"age,{name}\n31,240\n")
+    assert dict(zip(rows["participant"], rows["age"], strict=True))[240] == "31"
+    assert name not in rows.column_names or name == "ID"
+
+
+def test_a_table_of_participants_without_ids_is_left_out_with_a_warning(demo_folder, tmp_path):
+    with pytest.warns(MissingAssetWarning, match="no column of participant ids"):
+        rows = people(demo_folder, tmp_path, "age,name\n31,somebody\n")
+    assert "age" not in rows.column_names
+    assert 240 in rows["participant"][:]
 
 
 def test_every_row_has_the_calibration_of_its_camera(access, cache):

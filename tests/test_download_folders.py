@@ -43,8 +43,8 @@ def kept_tables(scene):
 
 # --- tables that are none ---------------------------------------------------------------------------------------------
 
+NO_IDS = b"name,EXP-1-head\n240,x\n"
 NO_TABLES = {
-    "no column ID": b"name,EXP-1-head\n240,x\n",
     "a web page": b"<!DOCTYPE html><html>Please, sign in</html>",
     "an empty body": b"",
     "a sentence": b"The quota of this account is used up, try again tomorrow\n",
@@ -62,8 +62,13 @@ def answering(body, *, table):
     return misbehaving(answer, suffix=".csv")
 
 
-@pytest.mark.parametrize("table", [SEQUENCES, PARTICIPANTS])
-@pytest.mark.parametrize("body", NO_TABLES.values(), ids=NO_TABLES)
+@pytest.mark.parametrize(
+    ("table", "body"),
+    [
+        *((table, body) for table in (SEQUENCES, PARTICIPANTS) for body in NO_TABLES.values()),
+        (SEQUENCES, NO_IDS),
+    ],
+)
 def test_what_is_no_table_does_not_replace_one(scene, table, body):
     """Neither in the folder nor in the cache; the download says so and fetches the rest."""
     scene.serve()
@@ -84,7 +89,7 @@ def test_what_is_no_table_does_not_replace_one(scene, table, body):
     assert kept_tables(scene)[f"{table}.kept"] == kept[f"{table}.kept"]
 
 
-@pytest.mark.parametrize("body", NO_TABLES.values(), ids=NO_TABLES)
+@pytest.mark.parametrize("body", [*NO_TABLES.values(), NO_IDS])
 def test_a_first_catalogue_that_is_none_ends_the_download(scene, body):
     """Before anything is made or fetched."""
     server = scene.serve(answering(body, table=SEQUENCES))
@@ -103,6 +108,15 @@ def test_a_first_table_of_participants_that_is_none_is_not_kept(scene, body):
     assert {str(asset) for asset in report.failed} == {PARTICIPANTS}
     assert set(files_in(scene.folder)) == {SEQUENCES, *scene.videos}
     assert set(kept_tables(scene)) == {f"{SEQUENCES}.kept"}
+
+
+@pytest.mark.parametrize("body", [NO_IDS, b"participant_id,age\n240,31\n", b"name,ID\nsomebody,\n"])
+def test_a_table_of_participants_may_have_any_columns(scene, body):
+    put(scene.truth, PARTICIPANTS, body)
+    scene.serve()
+    report = scene.download(assets="metadata,images", cameras=scene.cameras)
+    assert not report.failed
+    assert (scene.folder / PARTICIPANTS).read_bytes() == body
 
 
 def test_a_bad_table_of_a_folder_is_not_copied(scene, monkeypatch):

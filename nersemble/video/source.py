@@ -161,7 +161,8 @@ class WindowReader:
 
     def __init__(self, source: ByteSource) -> None:
         self.source = source
-        self._windows: list[tuple[int, bytes]] = []
+        head: bytes = getattr(source, "head", b"")  # what a remote file has read of its beginning
+        self._windows: list[tuple[int, bytes]] = [(0, head)] if head else []
         self._end = -1
         self._ahead = 0
 
