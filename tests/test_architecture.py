@@ -27,7 +27,7 @@ ORDER = """
 #: Usable alone, without the data set around them.
 ALONE = {"camera", "color", "cores", "errors", "layout", "timesteps", "video"}
 #: Imported where they are used, never by ``import nersemble``.
-LAZY = ["torch", "ray", "typer", "click", "rich", "datasets", "pandas"]
+LAZY = ["torch", "numba", "ray", "typer", "click", "rich", "datasets", "pandas"]
 
 MODULE_LINES, FUNCTION_LINES = 330, 70
 
@@ -110,7 +110,9 @@ def test_the_walk_sees_every_kind_of_import():
     assert "nersemble.autoload" in {name for _, name in imported(PACKAGE / "cli" / "autoload.py")}
 
 
-@pytest.mark.parametrize("statement", ["import nersemble", "import nersemble.access", "import nersemble.video"])
+@pytest.mark.parametrize(
+    "statement", ["import nersemble", "import nersemble.access", "import nersemble.video", "import nersemble.color"]
+)
 def test_importing_the_package_pulls_in_no_heavy_library(statement):
     code = f"import sys; before = set(sys.modules); {statement}; print(*sorted(set(sys.modules) - before))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -1,0 +1,119 @@
+"""Colour correction with NumPy alone, in blocks of planes that stay in a core's cache."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .plan import Plan
+from .polynomial import evaluate
+from .srgb import HIGHEST, PLACE_BITS, decode_srgb, encode_srgb, tables, truncate_to_uint8
+from .threads import share_out
+
+#: Pixels at once.
+BLOCK = 1 << 14
+_PLACE = np.int32((1 << PLACE_BITS) - 1)
+
+
+def correct_uint8(pixels: NDArray[np.uint8], plan: Plan, corrected: NDArray[np.uint8]) -> None:
+    """Correct ``(N, 3)`` uint8 pixels into ``corrected``."""
+
+    def work(start: int, stop: int) -> None:
+        block = _Block(plan)
+        for first in range(start, stop, BLOCK):
+            last = min(first + BLOCK, stop)
+            if plan.hopeless:
+                corrected[first:last] = exact(pixels[first:last], plan)
+            else:
+                block.correct(pixels[first:last], corrected[first:last])
+
+    share_out(work, len(pixels))
+
+
+def correct_floats(pixels: NDArray[Any], plan: Plan, corrected: NDArray[np.float64]) -> None:
+    """Correct ``(N, 3)`` floats into ``corrected``."""
+
+    def work(start: int, stop: int) -> None:
+        for first in range(start, stop, BLOCK):
+            last = min(first + BLOCK, stop)
+            corrected[first:last] = encode_srgb(_linear(decode_srgb(pixels[first:last].astype(np.float64)), plan))
+
+    share_out(work, len(pixels))
+
+
+def exact(pixels: NDArray[np.uint8], plan: Plan) -> NDArray[np.uint8]:
+    """Correct ``(N, 3)`` uint8 pixels in float64, to the kit's levels."""
+    table = tables()
+    linear = _linear(table.decoded[pixels], plan)
+    if plan.hopeless:
+        return truncate_to_uint8(linear)
+    return (np.searchsorted(table.thresholds, linear, side="right") - 1).astype(np.uint8)
+
+
+def _linear(channels: NDArray[np.float64], plan: Plan) -> NDArray[np.float64]:
+    """The correction of ``(N, 3)`` linear channels.
+
+    By the kit's own matrix product, its layout included: where an exact result would be the very threshold between two
+    levels, as grey is for a matrix that keeps it, the order and the kind of additions decide.
+    """
+    red_green_blue = np.ascontiguousarray(channels.T)
+    expanded = np.ones((len(plan.factors), len(channels)))
+    with np.errstate(over="ignore", invalid="ignore"):
+        for term, factors in zip(expanded, plan.factors, strict=True):
+            for channel in factors[factors < 3]:
+                term *= red_green_blue[channel]
+        return np.dot(plan.ccm, np.ascontiguousarray(expanded.T).T).T
+
+
+class _Block:
+    """Arrays to work in, for one thread."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        dtype = plan.rows.dtype
+        self.decoded = tables().decoded.astype(dtype)
+        self.channels = np.empty((3, BLOCK), dtype)
+        self.linear = np.empty(BLOCK, dtype)
+        self.spare = np.empty((4, BLOCK), dtype)
+        self.index = np.empty(BLOCK, np.intp)
+        self.fixed = np.empty(BLOCK, np.int32)
+        self.found = np.empty(BLOCK, np.int32)
+        self.near = np.empty(BLOCK, np.bool_)
+        self.unsure = np.empty(BLOCK, np.bool_)
+        self.rows = [row.tolist() for row in plan.rows]
+
+    def correct(self, pixels: NDArray[np.uint8], corrected: NDArray[np.uint8]) -> None:
+        count = len(pixels)
+        channels, spare = self.channels[:, :count], self.spare[:, :count]
+        index, linear, unsure = self.index[:count], self.linear[:count], self.unsure[:count]
+        unsure[:] = False
+        for channel in range(3):
+            np.copyto(index, pixels[:, channel])
+            # Every index is in range; "clip" alone writes to `out` without a copy between.
+            np.take(self.decoded, index, out=channels[channel], mode="clip")
+        for row in range(3):
+            evaluate(self.plan.polynomial, self.rows[row], list(channels), linear, list(spare))
+            self._encode(linear, corrected[:, row])
+        if unsure.any():
+            (which,) = np.nonzero(unsure)
+            corrected[which] = exact(pixels[which], self.plan)
+
+    def _encode(self, linear: NDArray[Any], levels: NDArray[np.uint8]) -> None:
+        count = len(linear)
+        index, fixed, found = self.index[:count], self.fixed[:count], self.found[:count]
+        near, unsure = self.near[:count], self.unsure[:count]
+        np.clip(linear, 0, HIGHEST, out=linear)
+        np.copyto(fixed, linear, casting="unsafe")
+        np.right_shift(fixed, PLACE_BITS, out=found)
+        np.copyto(index, found)
+        np.take(tables().cells, index, out=found, mode="clip")
+        fixed &= _PLACE
+        found += fixed
+        np.right_shift(found, 16, out=fixed)
+        np.copyto(levels, fixed, casting="unsafe")
+        found += self.plan.unsure
+        found &= 0xFFFF
+        np.less_equal(found, 2 * self.plan.unsure, out=near)
+        unsure |= near

@@ -1,0 +1,60 @@
+"""Work on blocks of a picture in short-lived threads.
+
+No pool is kept, so that there is nothing for a fork to break.  Worker processes work in one thread: there are as many
+of them as their user wants busy cores.
+"""
+
+from __future__ import annotations
+
+import itertools
+import multiprocessing
+import os
+import sys
+import threading
+from collections.abc import Callable
+
+#: Pixels that are worth a thread: it takes 0.1 ms to start one.
+PIXELS_A_THREAD = 1 << 17
+
+
+def usable_threads() -> int:
+    """One in worker processes, of ``multiprocessing`` or a torch ``DataLoader``; else the usable cores."""
+    if multiprocessing.parent_process() is not None:
+        return 1
+    data = sys.modules.get("torch.utils.data")
+    if data is not None and data.get_worker_info() is not None:
+        return 1
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def share_out(work: Callable[[int, int], None], count: int) -> None:
+    """Call ``work(start, stop)`` for parts of ``range(count)``, side by side where that pays.
+
+    An error in any part is raised, once all have ended.
+    """
+    parts = max(1, min(usable_threads(), count // PIXELS_A_THREAD))
+    bounds = [count * part // parts for part in range(parts + 1)]
+    errors: list[BaseException] = []
+
+    def do(start: int, stop: int) -> None:
+        try:
+            work(start, stop)
+        except BaseException as error:  # noqa: BLE001 - raised below, in the caller's thread
+            errors.append(error)
+
+    threads = []
+    for start, stop in itertools.pairwise(bounds[1:]):
+        thread = threading.Thread(target=do, args=(start, stop), name="nersemble-color", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:  # no more threads to be had, or the interpreter is ending
+            do(start, stop)
+        else:
+            threads.append(thread)
+    do(bounds[0], bounds[1])
+    for thread in threads:
+        thread.join()
+    if errors:
+        raise errors[0]
