@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+import sys
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,9 @@ from .arrays import correct_floats, correct_uint8
 from .compiled import correct_compiled, load
 from .plan import Plan, plan_correction
 from .polynomial import check_ccm
+
+if TYPE_CHECKING:
+    import torch
 
 _BACKENDS = ("auto", "numba", "numpy")
 
@@ -28,15 +32,15 @@ def correct_color(image: Any, ccm: Any, *, channels_first: bool = False, backend
 
     Args:
         image: ``(..., 3)`` RGB, a picture or any batch, contiguous or not: uint8, or float32 or float64 of 0 to 1 in
-            sRGB encoding.
+            sRGB encoding.  A torch tensor is corrected on its device; gradients flow through floats.
         ccm: ``(3, T)``, T one of 3, 4, 5, 7, 8, 10, 11, 14, 16, 17, 19, 20, 22 or 35, such as the column ``ccm``.
-        channels_first: The picture is ``(..., 3, H, W)``, as torch has it.
-        backend: For uint8: ``numba`` or ``numpy`` insists on one, and ``auto``
+        channels_first: The picture is ``(..., 3, H, W)``, as the torch format of ``datasets`` gives it.
+        backend: For arrays of uint8, and tensors of it on the CPU: ``numba`` or ``numpy`` insists on one, and ``auto``
             takes numba where it works (``nersemble.color.fastest_backend`` says).
 
     Returns:
-        A new array of the same shape.  uint8 for uint8.  Floats are not clipped, so values outside of 0 to 1
-        are possible; they give float64, as in the kit.
+        A new array or tensor of the same shape.  uint8 for uint8.  Floats are not clipped, so values outside of 0 to 1
+        are possible; arrays of them give float64 as in the kit, tensors their own type.
 
     Raises:
         CalibrationError: If the CCM or the picture has another shape or type, or the CCM is not finite.
@@ -44,8 +48,30 @@ def correct_color(image: Any, ccm: Any, *, channels_first: bool = False, backend
     """
     if backend not in _BACKENDS:
         raise SelectionError(f"backend is one of {', '.join(_BACKENDS)}, not {backend!r}.")
+    # Nothing is a tensor where nobody has imported torch.
+    tensor = getattr(sys.modules.get("torch"), "Tensor", ())
+    if isinstance(ccm, tensor):
+        ccm = ccm.detach().cpu().numpy()
     plan = plan_correction(check_ccm(ccm))
+    if isinstance(image, tensor):
+        return _correct_tensor(image, plan, channels_first, backend)
     return _correct_array(np.asarray(image), plan, channels_first, backend)
+
+
+def _correct_tensor(image: torch.Tensor, plan: Plan, channels_first: bool, backend: str) -> torch.Tensor:
+    import torch
+
+    from .tensors import correct_float_tensor, correct_uint8_tensor, is_on_host
+
+    _check_picture(tuple(image.shape), str(image.dtype), channels_first)
+    channels = -3 if channels_first else -1
+    if image.dtype != torch.uint8:
+        return correct_float_tensor(image, plan, channels)
+    if is_on_host(image) or plan.hopeless:
+        corrected = torch.from_numpy(_correct_array(image.cpu().numpy(), plan, channels_first, backend))
+        return corrected.to(image.device)
+    last = image.movedim(channels, -1)
+    return correct_uint8_tensor(last.reshape(-1, 3), plan).reshape(last.shape).movedim(-1, channels).contiguous()
 
 
 def _correct_array(

@@ -1,0 +1,118 @@
+"""Colour correction of torch tensors.  Runs where torch is installed on purpose."""
+
+from __future__ import annotations
+
+import multiprocessing
+
+import numpy as np
+import pytest
+import torch
+from _color_reference import KINDS, WIDTHS, expected, matrix, picture
+from torch.utils.data import DataLoader, Dataset
+
+import nersemble
+from nersemble.color.plan import plan_correction
+from nersemble.color.tensors import correct_uint8_tensor
+from nersemble.color.threads import usable_threads
+from nersemble.errors import CalibrationError
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("width", WIDTHS)
+def test_levels_are_those_of_the_formulas(width, kind):
+    for seed in range(3):
+        image, ccm = picture(seed=seed), matrix(kind, width, seed)
+        tensor = torch.from_numpy(image)
+        right = expected(image, ccm)
+        as_array = nersemble.correct_color(tensor, ccm)
+        # What devices other than the CPU compute with.
+        by_operators = correct_uint8_tensor(tensor.reshape(-1, 3), plan_correction(ccm)).reshape(tensor.shape)
+        for corrected in (as_array, by_operators):
+            assert corrected.dtype == torch.uint8
+            off = np.abs(corrected.numpy().astype(int) - right)
+            assert off.max() <= 1
+            assert np.count_nonzero(off) <= off.size // 10_000
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("width", WIDTHS)
+def test_floats_are_those_of_the_formulas(width, kind, dtype):
+    image, ccm = picture() / 255, matrix(kind, width)
+    image[0, :3] = [[-0.1, 1.2, 0.5], [np.nan, 0, 1], [0.04, 0.0404, 0.041]]
+    corrected = nersemble.correct_color(torch.from_numpy(image).to(dtype), ccm)
+    assert corrected.dtype == dtype
+    right = expected(image, ccm)
+    # Where terms cancel, the steep end of the curve makes their rounding larger.
+    tolerance = 13 * 30 * torch.finfo(dtype).eps * max(1, np.abs(ccm).sum())
+    assert np.allclose(corrected.numpy(), right, rtol=tolerance, atol=tolerance, equal_nan=True)
+
+
+def test_channels_can_come_first():
+    last = torch.from_numpy(picture()[:120].reshape(2, 60, 53, 3))
+    first = last.permute(0, 3, 1, 2)
+    ccm = matrix("realistic", 10)
+    for one, other in [(first, last), (first.contiguous(), last), (first / 255, last / 255)]:
+        corrected = nersemble.correct_color(one, ccm, channels_first=True)
+        assert corrected.is_contiguous()
+        torch.testing.assert_close(corrected.movedim(1, -1), nersemble.correct_color(other, ccm))
+
+
+def test_views_empty_and_single_pixels_are_corrected():
+    image, ccm = torch.from_numpy(picture()), torch.from_numpy(matrix("realistic", 10))
+    whole = nersemble.correct_color(image, ccm)
+    assert torch.equal(nersemble.correct_color(image[2:-3, ::2].flip(0), ccm), whole[2:-3, ::2].flip(0))
+    assert torch.equal(nersemble.correct_color(image[3, 4], ccm), whole[3, 4])
+    assert nersemble.correct_color(image[:0], ccm).shape == image[:0].shape
+    assert nersemble.correct_color(image[:0] / 255, ccm).shape == image[:0].shape
+    assert torch.equal(image, torch.from_numpy(picture()))
+
+
+@pytest.mark.parametrize("width", [3, 10, 35])
+def test_gradients_are_those_of_differences(width):
+    generator = torch.Generator().manual_seed(0)
+    image = torch.rand((4, 5, 3), generator=generator, dtype=torch.float64).requires_grad_()
+    assert torch.autograd.gradcheck(lambda one: nersemble.correct_color(one, matrix("realistic", width)), image)
+
+
+def test_gradients_are_finite_at_black_white_and_beyond():
+    values = torch.tensor([-0.2, 0.0, 0.04045, 1.0, 1.3], dtype=torch.float64)
+    image = torch.cartesian_prod(values, values, values).requires_grad_()
+    nersemble.correct_color(image, matrix("realistic", 35)).sum().backward()
+    assert torch.isfinite(image.grad).all()
+    assert image.grad.count_nonzero()
+
+
+@pytest.mark.parametrize("dtype", [torch.int16, torch.bool, torch.float16, torch.bfloat16, torch.int64])
+def test_other_types_get_a_sentence(dtype):
+    with pytest.raises(CalibrationError, match="is uint8, or float32 or float64"):
+        nersemble.correct_color(torch.zeros((4, 4, 3), dtype=dtype), np.eye(3))
+
+
+def test_other_shapes_get_a_sentence():
+    with pytest.raises(CalibrationError, match="channels_first=True"):
+        nersemble.correct_color(torch.zeros((3, 8, 8), dtype=torch.uint8), np.eye(3))
+    with pytest.raises(CalibrationError, match="not of shape"):
+        nersemble.correct_color(torch.zeros((8, 8, 3)), np.eye(3), channels_first=True)
+
+
+class Corrected(Dataset):
+    """Pictures corrected where they are read, each with the number of threads used for it."""
+
+    def __len__(self):
+        return 6
+
+    def __getitem__(self, index):
+        image = torch.from_numpy(picture((400, 400), seed=index))
+        return nersemble.correct_color(image, matrix("realistic", 10)), usable_threads()
+
+
+@pytest.mark.parametrize("method", multiprocessing.get_all_start_methods())
+def test_loader_workers_correct_in_one_thread_each(method):
+    data = Corrected()
+    here = [data[index][0] for index in range(len(data))]  # the parent has used every thread before
+    for index, (image, threads) in enumerate(
+        DataLoader(data, batch_size=None, num_workers=2, multiprocessing_context=method, timeout=120)
+    ):
+        assert torch.equal(image, here[index])
+        assert threads == 1
