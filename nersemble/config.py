@@ -14,8 +14,9 @@ import datasets
 from .access import root_name
 from .catalog import Catalog
 from .errors import SelectionError
-from .features import VideoFrame, check_resize
+from .features import VideoFrame, check_color_order, check_resize
 from .filesystem import CATALOG_LIFE, NersembleFileSystem, filesystem
+from .frames import RESIZE_FIRST
 from .layout import AssetPath, canonical_sequence
 from .metadata import metadata_digest
 from .rows import VIEWS
@@ -47,7 +48,8 @@ class NersembleConfig(datasets.BuilderConfig):
         timesteps: ``"start:stop:step"``, or a list of 0-based frame numbers; all by default.
         scale: Resize frames by this factor while decoding; ``intrinsics`` are scaled to match.
         size: Resize frames to this (width, height) instead.
-        color_correction: Apply each camera's colour-correction matrix while decoding, after any resize.
+        color_correction: Apply each camera's colour-correction matrix while decoding.
+        color_order: ``resize_first``, as the official kit does, or ``correct_first``, where both are asked for.
         fetch: ``download`` fetches the videos first; ``on_read`` fetches frames when they are read.
         on_missing: ``warn`` skips listed files that are not there and names them in one warning; ``raise`` raises.
     """
@@ -62,6 +64,7 @@ class NersembleConfig(datasets.BuilderConfig):
     scale: float | None = None
     size: Any = None
     color_correction: bool = False
+    color_order: str = RESIZE_FIRST
     fetch: str = "download"
     on_missing: str = "warn"
 
@@ -77,6 +80,7 @@ class NersembleConfig(datasets.BuilderConfig):
         self.scale, self.size = check_resize(self.scale, self.size)
         if not isinstance(self.color_correction, bool):
             raise SelectionError(f"color_correction is True or False, not {self.color_correction!r}.")
+        check_color_order(self.color_order)
         self._selection: Selection | None = None
         if self.view not in FRAME_VIEWS:
             given = [name for name, used in self._frame_options().items() if used]
@@ -86,7 +90,13 @@ class NersembleConfig(datasets.BuilderConfig):
 
     def _frame_options(self) -> dict[str, bool]:
         resized = {"scale": self.scale is not None, "size": self.size is not None}
-        return {"timesteps": self.timesteps != Timesteps(), **resized, "color_correction": self.color_correction}
+        colour = {"color_correction": self.color_correction, "color_order": self.color_order != RESIZE_FIRST}
+        return {"timesteps": self.timesteps != Timesteps(), **resized, **colour}
+
+    def _corrects_first(self) -> bool:
+        """Whether the order of resizing and correcting changes pictures, and is not the usual one."""
+        resizes = self.scale is not None or self.size is not None
+        return self.color_correction and resizes and self.color_order != RESIZE_FIRST
 
     def _read_name(self) -> None:
         if self.name in (None, DEFAULT_NAME):
@@ -117,7 +127,8 @@ class NersembleConfig(datasets.BuilderConfig):
     @property
     def frame(self) -> VideoFrame:
         """The feature of this config's frames."""
-        return VideoFrame(scale=self.scale, size=self.size, color_correction=self.color_correction)
+        order = self.color_order if self._corrects_first() else RESIZE_FIRST
+        return VideoFrame(scale=self.scale, size=self.size, color_correction=self.color_correction, color_order=order)
 
     @property
     def filesystem(self) -> NersembleFileSystem:
@@ -154,6 +165,8 @@ class NersembleConfig(datasets.BuilderConfig):
         if self.view in FRAME_VIEWS:
             asked |= {"timesteps": str(self.timesteps), "scale": self.scale, "size": self.size}
             asked["color_correction"] = self.color_correction
+            if self._corrects_first():
+                asked["color_order"] = self.color_order
         if custom_features is not None:
             asked["features"] = json.dumps(custom_features.to_dict(), sort_keys=True, default=str)
         digest = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:16]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import pyarrow as pa
 
 from .errors import FrameError, SelectionError
-from .frames import FrameOptions, FrameReference, read_frame
+from .frames import COLOR_ORDERS, RESIZE_FIRST, FrameOptions, FrameReference, read_frame
 from .pictures import FramePicture
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _REFERENCES_ONLY = "A VideoFrame column stores references to frames"
 _TIMESTEP = "#timestep="
+#: Orders of resizing and colour correction, where both are asked for; the first is the official kit's.
 _KEEP_PICTURES = "To keep changed pictures, give them a column of their own, of type datasets.Image."
 
 
@@ -33,7 +34,9 @@ class VideoFrame:
         scale: Resize by this factor while decoding, such as 0.25.
         size: Resize to this (width, height) while decoding; excludes ``scale``.
         color_correction: Apply the colour-correction matrix of the camera, which is found beside the video in the
-            published layout; after any resize, as the official kit does.
+            published layout.
+        color_order: ``resize_first``, as the official kit does, or ``correct_first``, which corrects the full picture
+            and costs more; they differ at edges.
 
     An ``intrinsics`` column belongs to the scale and size that the data set was loaded with; casting a column to
     another one does not change it (see ``nersemble.resize_intrinsics``).
@@ -47,6 +50,7 @@ class VideoFrame:
     scale: float | None = None
     size: tuple[int, int] | None = None
     color_correction: bool = False
+    color_order: str = RESIZE_FIRST
     id: str | None = field(default=None, repr=False)
 
     dtype: ClassVar[str] = "PIL.Image.Image"
@@ -55,6 +59,7 @@ class VideoFrame:
 
     def __post_init__(self) -> None:
         self.scale, self.size = check_resize(self.scale, self.size)
+        check_color_order(self.color_order)
 
     def __call__(self) -> pa.DataType:
         return self.pa_type
@@ -83,7 +88,7 @@ class VideoFrame:
 
     def reference(self, value: dict[str, Any]) -> FrameReference:
         """The frame that a stored value refers to, as this feature gives it."""
-        options = FrameOptions(self.scale, self.size, self.color_correction)
+        options = FrameOptions(self.scale, self.size, self.color_correction, self.color_order)
         return FrameReference(value["path"], value["timestep"], options)
 
     def cast_storage(self, storage: pa.Array) -> pa.StructArray:
@@ -156,3 +161,13 @@ def check_resize(scale: Any, size: Any) -> tuple[float | None, tuple[int, int] |
     if not good:
         raise SelectionError(f"size is (width, height) in whole pixels, such as (550, 802), not {size!r}.")
     return None, (size[0], size[1])
+
+
+def check_color_order(color_order: Any) -> None:
+    """Refuse what is not one of the orders of resizing and colour correction.
+
+    Raises:
+        SelectionError: If it is not.
+    """
+    if color_order not in COLOR_ORDERS:
+        raise SelectionError(f"color_order is one of {', '.join(COLOR_ORDERS)}, not {color_order!r}.")

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from .camera import Array, Calibration, CameraRig, parse_calibration, parse_color_calibration
 from .errors import AssetNotFoundError, FrameError, NersembleError, SelectionError
-from .features import check_resize
+from .features import check_color_order, check_resize
 from .folder_files import FolderFiles, folder_nearby
 from .folder_names import (
     NUMBER,
@@ -34,7 +34,7 @@ from .folder_names import (
     sequence_of,
     serial_of,
 )
-from .frames import FrameOptions, FrameReference, read_frame
+from .frames import RESIZE_FIRST, FrameOptions, FrameReference, read_frame
 from .layout import BACKGROUND, HEIGHT, SEQUENCES, SERIALS, WIDTH, AssetPath, canonical_sequence
 from .opening import lease_video, read_bytes
 
@@ -130,6 +130,7 @@ class FolderData:
         color_correction: bool = False,
         scale: float | None = None,
         size: tuple[int, int] | None = None,
+        color_order: str = RESIZE_FIRST,
     ) -> NDArray[np.uint8]:
         """Decode one frame, exactly: the same pixels as the column ``frame`` of ``load_dataset`` with these options.
 
@@ -138,9 +139,10 @@ class FolderData:
             sequence: Name.
             camera: Serial.
             timestep: 0-based index of the frame in its video.
-            color_correction: Apply the camera's colour-correction matrix, after any resize, as the official kit does.
+            color_correction: Apply the camera's colour-correction matrix.
             scale: Resize by this factor, such as 0.25.
             size: Resize to this (width, height); excludes ``scale``.
+            color_order: ``resize_first``, as the official kit does, or ``correct_first``, where both are asked for.
 
         Returns:
             ``(height, width, 3)`` uint8 RGB.
@@ -150,13 +152,14 @@ class FolderData:
             CalibrationError: If a correction is asked for and the camera has no matrix.
         """
         scale, size = check_resize(scale, size)
+        check_color_order(color_order)
         index = index_of(timestep)
         if index is None:
             raise SelectionError(f"A timestep is a whole number, the index of a frame, not {timestep!r}.")
         path = self._video(participant, sequence, camera)
         if color_correction:
             self._calibration_path("color_calibration", participant)  # for its message, if it is not there
-        picture = read_frame(FrameReference(path, index, FrameOptions(scale, size, color_correction)))
+        picture = read_frame(FrameReference(path, index, FrameOptions(scale, size, color_correction, color_order)))
         return np.require(picture, requirements=["C", "W"])
 
     def camera_calibration(self, participant: SupportsIndex | str) -> Calibration:

@@ -18,11 +18,12 @@ from .camera import scaled_size
 from .color import correct_color
 from .cores import usable_cores
 from .opening import START_READ, color_matrix, lease_video, local_path
-from .video import VideoDecoder
+from .video import VideoDecoder, resize_picture
 from .video.decoder import FIRST_READ
 
 Picture = NDArray[np.uint8]
 
+COLOR_ORDERS = RESIZE_FIRST, CORRECT_FIRST = "resize_first", "correct_first"
 #: Videos read at once from a server, whose answers are waited for.
 REMOTE_THREADS = 16
 
@@ -34,6 +35,12 @@ class FrameOptions:
     scale: float | None = None
     size: tuple[int, int] | None = None
     color_correction: bool = False
+    color_order: str = RESIZE_FIRST
+
+    @property
+    def corrects_first(self) -> bool:
+        """Whether colours are corrected at full size, and the picture is resized after that."""
+        return self.color_correction and self.color_order == CORRECT_FIRST
 
 
 @dataclass(frozen=True)
@@ -57,7 +64,8 @@ def read_frame(reference: FrameReference) -> Picture:
     if held and reference in held:
         return held[reference]
     with _lease(reference.path, reference.timestep) as decoder:
-        return _finish(reference, decoder.read(reference.timestep, _size(decoder, reference.options)))
+        at_first, at_last = _sizes(decoder, reference.options)
+        return _finish(reference, decoder.read(reference.timestep, at_first), at_last)
 
 
 def read_frames(references: Iterable[FrameReference]) -> dict[FrameReference, Picture]:
@@ -84,20 +92,25 @@ def _read_group(group: list[FrameReference], threads: int | None) -> Iterator[tu
     """Frames of one video that are to be given in one way."""
     at = {reference.timestep: reference for reference in group}
     with _lease(group[0].path, min(at)) as decoder:
-        for timestep, picture in decoder.read_many(at, _size(decoder, group[0].options), threads):
-            yield at[timestep], _finish(at[timestep], picture)
+        at_first, at_last = _sizes(decoder, group[0].options)
+        for timestep, picture in decoder.read_many(at, at_first, threads):
+            yield at[timestep], _finish(at[timestep], picture, at_last)
 
 
 def _lease(path: str, timestep: int) -> contextlib.AbstractContextManager[VideoDecoder]:
     return lease_video(path, first_read=FIRST_READ if timestep else START_READ)
 
 
-def _size(decoder: VideoDecoder, options: FrameOptions) -> tuple[int, int]:
-    return scaled_size((decoder.width, decoder.height), options.scale, options.size)
+def _sizes(decoder: VideoDecoder, options: FrameOptions) -> tuple[tuple[int, int] | None, tuple[int, int]]:
+    """What to resize to before colours are corrected, and after."""
+    wanted = scaled_size((decoder.width, decoder.height), options.scale, options.size)
+    return None if options.corrects_first else wanted, wanted
 
 
-def _finish(reference: FrameReference, picture: Picture) -> Picture:
-    return correct_color(picture, color_matrix(reference.path)) if reference.options.color_correction else picture
+def _finish(reference: FrameReference, picture: Picture, size: tuple[int, int]) -> Picture:
+    if reference.options.color_correction:
+        picture = correct_color(picture, color_matrix(reference.path))
+    return resize_picture(picture, size)
 
 
 _plan = threading.local()

@@ -15,6 +15,7 @@ import nersemble
 from nersemble import MissingAssetWarning
 from nersemble.demo import DemoOptions, demo_rig, landmark_colors, landmarks, read_identity
 from nersemble.layout import SERIALS
+from nersemble.video import resize_picture
 
 OPTIONS = DemoOptions()
 LANDMARK_RADIUS = 0.0075  # metres, and the cameras stand a metre away
@@ -204,6 +205,21 @@ def test_color_correction_is_applied_after_the_resize(access, cache):
     expected = nersemble.correct_color(np.asarray(plain["frame"]), np.array(plain["ccm"]))
     assert np.array_equal(np.asarray(corrected["frame"]), expected)
     assert not np.array_equal(np.asarray(corrected["frame"]), np.asarray(plain["frame"]))
+
+
+@pytest.mark.parametrize("resize", [{"scale": 0.5}, {"size": (100, 100)}])
+def test_color_correction_can_be_applied_before_the_resize(access, cache, resize):
+    options = {"cameras": SERIALS[2], "split": "train", "cache_dir": cache}
+    full = load_dataset("nersemble", "participant_240", **options)[5]
+    first = load_dataset(
+        "nersemble", "participant_240", color_correction=True, color_order="correct_first", **resize, **options
+    )[5]
+    usual = load_dataset("nersemble", "participant_240", color_correction=True, **resize, **options)[5]
+    corrected = nersemble.correct_color(np.asarray(full["frame"]), np.array(full["ccm"]))
+    expected = resize_picture(corrected, (first["width"], first["height"]))
+    assert np.array_equal(np.asarray(first["frame"]), expected)
+    assert not np.array_equal(np.asarray(first["frame"]), np.asarray(usual["frame"]))
+    assert first["intrinsics"] == usual["intrinsics"]
 
 
 def test_timesteps_keep_the_raw_index(access, cache):

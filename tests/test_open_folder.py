@@ -222,6 +222,8 @@ def test_every_frame_is_the_one_asked_for(data):
         {"scale": 0.3, "color_correction": True},
         {"size": (200, 301), "color_correction": True},
         {"scale": 1, "color_correction": False},
+        {"scale": 0.5, "color_correction": True, "color_order": "correct_first"},
+        {"color_correction": True, "color_order": "correct_first"},
     ],
     ids=str,
 )
@@ -508,6 +510,13 @@ def test_what_is_no_timestep_is_refused(data, written):
 def test_what_is_no_size_is_refused(data, options):
     with pytest.raises(nersemble.SelectionError, match=r"scale|size"):
         data.load_image(240, SEQUENCE, FRONTAL_SERIAL, 0, **options)
+
+
+def test_what_is_no_color_order_is_refused(data):
+    with pytest.raises(nersemble.SelectionError, match="color_order is one of resize_first, correct_first, not 'x'"):
+        data.load_image(240, SEQUENCE, FRONTAL_SERIAL, 0, color_order="x")
+    with pytest.raises(nersemble.SelectionError, match="color_order is one of"):
+        nersemble.VideoFrame(color_order=None)
 
 
 @pytest.mark.parametrize("content", [b"", b"no video\n" * 1000, None], ids=["empty", "text", "truncated"])

@@ -112,7 +112,11 @@ def test_other_data_sets_load_as_before(tmp_path):
 
 
 def test_the_feature_survives_a_round_trip_through_its_description():
-    for frame in (nersemble.VideoFrame(), nersemble.VideoFrame(size=(10, 20), color_correction=True, decode=False)):
+    for frame in (
+        nersemble.VideoFrame(),
+        nersemble.VideoFrame(size=(10, 20), color_correction=True, decode=False),
+        nersemble.VideoFrame(scale=0.5, color_correction=True, color_order="correct_first"),
+    ):
         features = datasets.Features({"frame": frame, "frames": [frame]})
         assert datasets.Features.from_dict(features.to_dict()) == features
         assert datasets.Features.from_arrow_schema(features.arrow_schema) == features

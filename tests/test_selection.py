@@ -174,6 +174,7 @@ def test_equal_selections_share_a_cache_folder_and_different_ones_do_not(config_
         config_id("participant_240", cameras=list(reversed(SERIALS))),
         config_id("participant_240", timesteps="0:"),
         config_id("participant_240", scale=1.0),
+        config_id("participant_240", color_order="correct_first"),
     ]
     assert len(set(same)) == 1
     others = [
@@ -184,9 +185,15 @@ def test_equal_selections_share_a_cache_folder_and_different_ones_do_not(config_
         config_id("participant_240", scale=0.5),
         config_id("participant_240", size=(138, 201)),
         config_id("participant_240", color_correction=True),
+        config_id("participant_240", scale=0.5, color_correction=True),
+        config_id("participant_240", scale=0.5, color_correction=True, color_order="correct_first"),
         config_id("participant_240", fetch="on_read"),
     ]
     assert len({same[0], *others}) == len(others) + 1
+    # The order changes nothing where there is but one thing to do.
+    for options in ({"scale": 0.5}, {"color_correction": True}, {"color_correction": True, "scale": 1}):
+        ordered = config_id("participant_240", color_order="correct_first", **options)
+        assert ordered == config_id("participant_240", **options)
 
 
 def test_a_cache_folder_belongs_to_its_root(config_id, demo_folder, tmp_path):
@@ -206,6 +213,8 @@ def test_long_names_stay_within_what_disks_take(config_id):
         ({}, "Name what to load"),
         ({"participants": 240, "view": "frames"}, "view is one of"),
         ({"participants": 240, "fetch": "never"}, "fetch is one of"),
+        ({"participants": 240, "color_order": "last"}, "color_order is one of resize_first, correct_first"),
+        ({"participants": 240, "view": "video", "color_order": "correct_first"}, "color_order apply to frames"),
         ({"participants": 240, "scale": 0}, "scale"),
         ({"participants": 240, "scale": 0.5, "size": (10, 10)}, "not both"),
         ({"participants": 240, "size": (10.5, 3)}, "whole pixels"),

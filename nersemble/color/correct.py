@@ -117,7 +117,7 @@ def _compiled(backend: str) -> Any:
     compiled, problem = load()
     if compiled is None and backend == "numba":
         raise SelectionError(
-            f'numba does not work here ({problem}). Install the extra: pip install "nersemble[fast]"; or leave backend '
-            "out to use NumPy."
+            f"numba does not work here ({problem}). Install the extra `fast` of this package, or leave backend out to "
+            "use NumPy."
         )
     return compiled

@@ -2,6 +2,7 @@
 
 from .decoder import VideoDecoder
 from .pool import DecoderPool
+from .resize import resize_picture
 from .source import ByteSource
 
-__all__ = ["ByteSource", "DecoderPool", "VideoDecoder"]
+__all__ = ["ByteSource", "DecoderPool", "VideoDecoder", "resize_picture"]
