@@ -19,7 +19,10 @@ from numba import types
 from .polynomial import MOST_TERMS
 from .srgb import HIGHEST, ONE, PLACE_BITS
 
+#: Pixels at once: their arrays fit into the fastest cache.
 TILE = 512
+#: Pixels that wait to be redone in float64, at most.
+MOST_WAITING = 3 * TILE
 
 _f4, _i4, _u1, _u2 = np.float32, np.int32, np.uint8, np.uint16
 _ZERO, _HIGHEST = _f4(0), _f4(HIGHEST)
@@ -122,17 +125,17 @@ def _encode(linear, cells, unsure, fixed, cell, found, levels, is_unsure):  # ty
 
 
 @numba.njit(**_options)
-def _exact(pixels, levels, which, ccm, factors, decoded, thresholds, first_levels):  # type: ignore[no-untyped-def]
+def _exact(source, target, which, ccm, factors, decoded, thresholds, first_levels, channels, linear):  # type: ignore[no-untyped-def]
     """The pixels at the places ``which`` in float64, their terms added up in the kit's order."""
-    count, terms = len(which), len(factors)
-    channels, linear = np.ones((4, count)), np.zeros((3, count))
+    count = len(which)
+    x, y, z = linear[0, :count], linear[1, :count], linear[2, :count]
+    x[:], y[:], z[:] = 0, 0, 0
     for i in range(count):
         for channel in range(3):
-            channels[channel, i] = decoded[pixels[which[i], channel]]
-    x, y, z = linear[0], linear[1], linear[2]
-    for t in range(terms):
-        first, second = channels[factors[t, 0]], channels[factors[t, 1]]
-        third, fourth = channels[factors[t, 2]], channels[factors[t, 3]]
+            channels[channel, i] = decoded[source[which[i], channel]]
+    for t in range(len(factors)):
+        first, second = channels[factors[t, 0], :count], channels[factors[t, 1], :count]
+        third, fourth = channels[factors[t, 2], :count], channels[factors[t, 3], :count]
         for i in range(count):
             term = first[i] * second[i] * third[i] * fourth[i]
             x[i] += ccm[0, t] * term
@@ -142,7 +145,22 @@ def _exact(pixels, levels, which, ccm, factors, decoded, thresholds, first_level
         row = linear[channel]
         for i in range(count):
             level = _i4(first_levels[_i4(min(max(row[i], 0.0), 1.0) * _CELLS)])
-            levels[which[i], channel] = _u1(level + _i4(row[i] >= thresholds[level + 1]))
+            target[which[i], channel] = _u1(level + _i4(row[i] >= thresholds[level + 1]))
+
+
+@numba.njit(**_options)
+def _collect(is_unsure, start, which, found):  # type: ignore[no-untyped-def]
+    """Append the pixels of a tile, which begins at ``start``, that have an unsure value; how many there are now."""
+    last = -1
+    words = is_unsure.view(np.uint64)
+    for word in range(len(words)):
+        if words[word] != 0:
+            for value in range(8 * word, 8 * word + 8):
+                pixel = start + value // 3
+                if is_unsure[value] != 0 and pixel != last:
+                    which[found] = last = pixel
+                    found += 1
+    return found
 
 
 def correct_pixels(  # type: ignore[no-untyped-def]
@@ -152,7 +170,13 @@ def correct_pixels(  # type: ignore[no-untyped-def]
     red, green, blue = np.empty(TILE, _f4), np.empty(TILE, _f4), np.empty(TILE, _f4)
     linear, fixed = np.empty(3 * TILE, _f4), np.empty(3 * TILE, _i4)
     cell, found, is_unsure = np.empty(3 * TILE, _u2), np.empty(3 * TILE, _i4), np.zeros(3 * TILE, _u1)
-    which = np.empty(TILE, np.int64)
+    # What is redone waits for company: short loops cost more than they do.
+    which, channels64, linear64 = (
+        np.empty(MOST_WAITING, np.int64),
+        np.ones((4, MOST_WAITING)),
+        np.ones((3, MOST_WAITING)),
+    )
+    waiting = 0
     for start in range(0, len(source), TILE):
         pixels, levels = source[start : start + TILE], target[start : start + TILE]
         count = len(pixels)
@@ -165,17 +189,20 @@ def correct_pixels(  # type: ignore[no-untyped-def]
                 b[i] = decoded[pixels[i, 2]]
             values = linear[:many]
             _polynomials(degree, x, y, z, r, g, b, values)
-            unsure_values = _encode(
+            is_unsure[many:] = 0
+            if _encode(
                 values, cells, unsure, fixed[:many], cell[:many], found[:many], levels.reshape(many), is_unsure[:many]
+            ):
+                waiting = _collect(is_unsure, start, which, waiting)
+        else:
+            for i in range(count):
+                which[waiting + i] = start + i
+            waiting += count
+        if waiting > MOST_WAITING - TILE or start + TILE >= len(source):
+            _exact(
+                source, target, which[:waiting], ccm, factors, decoded64, thresholds, first_levels, channels64, linear64
             )
-            if unsure_values == 0:
-                continue
-        redone = 0
-        for i in range(count):
-            if unsure < 0 or is_unsure[3 * i] | is_unsure[3 * i + 1] | is_unsure[3 * i + 2]:
-                which[redone] = i
-                redone += 1
-        _exact(pixels, levels, which[:redone], ccm, factors, decoded64, thresholds, first_levels)
+            waiting = 0
 
 
 _SIGNATURE = types.void(
