@@ -14,6 +14,7 @@ PYTHONS = ["3.10", "3.11", "3.12", "3.13"]
 DATASETS = {"3.6": "datasets==3.6.0", "4.7": "datasets==4.7.0", "5": "datasets>=5,<6"}
 BUILDER_TESTS = ["test_builder*.py", "test_registration*.py", "test_loading_script.py", "test_streaming*.py"]
 LEANING_TESTS = [
+    "test_color_processes.py",
     "test_download_faults.py",
     "test_filesystem.py",
     "test_part_file.py",
