@@ -64,3 +64,20 @@ def test_loader_workers_share_a_stream(access):
         assert all(identities(batch))
         seen += list(zip(batch["camera"], batch["timestep"].tolist(), strict=True))
     assert len(seen) == len(set(seen)) == 32
+
+
+def test_frames_come_as_tensors_channels_first(access, cache):
+    ds = load_dataset("nersemble", NAME, split="train", cache_dir=cache)
+    path = ds.cast_column("frame", nersemble.VideoFrame(decode=False))[0]["frame"]["path"]
+    with nersemble.VideoDecoder(path) as decoder:
+        one = decoder.get_frame_at(4, as_tensor=True)
+        assert one.dtype == torch.uint8
+        assert one.shape == (3, decoder.height, decoder.width)
+        assert np.array_equal(one.permute(1, 2, 0).numpy(), decoder.get_frame_at(4))
+        many = decoder.get_frames_at([9, 4], as_tensor=True)
+        assert many.shape == (2, 3, decoder.height, decoder.width)
+        assert torch.equal(many[1], one)
+        some = decoder.get_frames_in_range(3, 9, 2, as_tensor=True)
+        assert [read_identity(frame.permute(1, 2, 0).numpy()).timestep for frame in some] == [3, 5, 7]
+        one += 1  # its own memory
+        assert not torch.equal(decoder.get_frame_at(4, as_tensor=True), one)

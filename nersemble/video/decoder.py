@@ -35,12 +35,12 @@ _BEFORE_FORK: list[Any] = []
 
 #: The header of a video is a few kilobytes.
 FIRST_READ = 32 * 1024
-#: Pictures that a codec holds (reference and reorder buffers), by which memory is estimated; bytes of a pixel in them.
-PICTURES_HELD, BYTES_A_PIXEL = 6, 1.5
+#: Pictures that a codec holds (references, reordering, its threads), by which memory is estimated; bytes of a pixel.
+PICTURES_HELD, BYTES_A_PIXEL = {"h264": 8, "hevc": 12}, 1.5
 #: Bytes of a decoder that has not decoded.
 LEAST_HELD = 64 * 1024
-#: More codec threads gain little and hold much memory.
-MOST_THREADS = 4
+#: Codec threads of a lone process: each more holds another picture or two.
+MOST_THREADS = 2
 #: Steps from frame to frame in which a reader is taken to go on.
 LONGEST_STEP = 64
 
@@ -51,7 +51,8 @@ class VideoDecoder:
     Args:
         video: A path, or a seekable binary file object.
         name: How messages call the video; the path by default.
-        threads: Codec threads; by default one in worker processes, and up to four in a lone process.
+        threads: Codec threads; by default one in worker processes, and up to two in a lone process.  A lone frame near
+            its keyframe is decoded by one.
         first_read: Bytes asked for at first of a remote video: enough for its header.
 
     May be shared by threads (calls wait for each other) and used after fork (it opens itself anew).
@@ -118,7 +119,8 @@ class VideoDecoder:
     def held_bytes(self) -> float:
         """Memory that it takes, estimated: most of it is a codec's, where one is open."""
         picture = self.index.width * self.index.height * BYTES_A_PIXEL
-        return LEAST_HELD + self._packets.held_bytes + (picture * PICTURES_HELD if self._engine.used else 0)
+        pictures = PICTURES_HELD.get(self.index.codec, max(PICTURES_HELD.values())) if self._engine.used else 0
+        return LEAST_HELD + self._packets.held_bytes + pictures * picture
 
     def get_frame_at(
         self, timestep: int, size: tuple[int, int] | None = None, *, as_tensor: bool = False
@@ -264,7 +266,7 @@ class VideoDecoder:
         self._check(timestep)
         if self._last is None or self._last[0] != timestep:
             threads = threads or self._threads or min(usable_cores(), MOST_THREADS)
-            problem = ""
+            problem, self._last = "", None  # the codec can use its memory for the next one
             try:
                 packet = int(self.index.packet_of[timestep])
                 self._last = (timestep, self._engine.picture(packet, outlook, threads))

@@ -24,7 +24,8 @@ from .packets import PacketIndex, PacketReader
 LONGEST_WAIT = 32
 #: FFmpeg's H.264 decoder ends the process if it is told to hold back more pictures than this.
 MOST_HELD_BACK = 15
-#: A lone picture this near its keyframe is drained out of the codec: to begin there again costs little.
+#: A lone picture this near its keyframe is drained out of the codec, which has one thread: to begin there again costs
+#: little, and more threads would cost more than they save.
 NEAR = 48
 
 
@@ -61,9 +62,9 @@ class PictureDecoder:
         self._one_thread = False
         self._reset()
 
-    def _reset(self) -> None:
-        """Forget where the codec stands."""
-        self._origin = self._fed = 0  # decoding began at packet `origin`; packet `fed` is next
+    def _reset(self, start: int = 0) -> None:
+        """Forget where the codec stood: decoding begins at packet ``start``."""
+        self._origin = self._fed = start  # decoding began at packet `origin`; packet `fed` is next
         self._drained = False  # the codec was told that the stream ended
         self._left_out: set[int] = set()  # packets passed over
         self._out: set[int] = set()  # the packets whose pictures came out since
@@ -122,8 +123,8 @@ class PictureDecoder:
 
         A codec fills what it cannot read from neighbouring pictures, and goes on predicting from that.
         """
-        if not self._damaged:
-            return False
+        if not self._damaged or self._threads > 1:  # by several threads the packet that is blamed may be another one
+            return bool(self._damaged)
         start: int | None = self._index.start_for(target)
         while start and not self._is_clean(start, *self._packets.read(start, start)):
             start = self._index.keyframe_before(start)
@@ -139,8 +140,10 @@ class PictureDecoder:
         target = wanted.target
         passed = self._context is not None and self._origin <= start <= self._fed
         if not passed or self._drained or target in self._out or target in self._left_out:
-            self._seek(start, threads)
+            self._reset(start)
         lone = self._is_lone(wanted)
+        if self._fed == self._origin:
+            self._begin(1 if lone and target - start <= NEAR else threads)
         found: Any = None
         while found is None and not self._drained and self._fed <= target + LONGEST_WAIT + self._threads:
             packets = self._next_packets(target, lone)
@@ -189,8 +192,9 @@ class PictureDecoder:
                 self._pending[number] = picture
         return found
 
-    def _seek(self, start: int, threads: int) -> None:
-        if self._context is None or self._threads != threads:
+    def _begin(self, threads: int) -> None:
+        """Make the codec ready for a first packet."""
+        if self._context is None or self._threads < threads:
             self._context = av.CodecContext.create(self._index.codec, "r")
             self._context.extradata = self._index.extradata
             self._context.thread_count = self._threads = threads
@@ -202,8 +206,6 @@ class PictureDecoder:
             }
         else:
             self._context.flush_buffers()
-        self._reset()
-        self._origin = self._fed = start
 
     def _next_packets(self, target: int, lone: bool) -> list[bytes | None]:
         """The packets to feed for ``target``, in one read; None, the end of the stream, after the last there is."""

@@ -26,10 +26,10 @@ class DecoderPool(Generic[Key]):
 
     Args:
         open_decoder: Opens the decoder of a key; called with it and the options of the lease.
-        max_bytes: Bound on the estimated memory of idle decoders.
+        max_bytes: Bound on the estimated memory of idle decoders; by default the 16 cameras of a moment fit.
     """
 
-    def __init__(self, open_decoder: Callable[..., VideoDecoder], max_bytes: int = 1 << 30) -> None:
+    def __init__(self, open_decoder: Callable[..., VideoDecoder], max_bytes: int = 1 << 31) -> None:
         self._open = open_decoder
         self.max_bytes = max_bytes
         self._lock = threading.Lock()

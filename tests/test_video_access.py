@@ -1,0 +1,266 @@
+"""What is left out, guessed or decoded by several threads changes the cost of a frame, never the frame."""
+
+from __future__ import annotations
+
+import os
+import random
+import subprocess
+import sys
+
+import _videos
+import numpy as np
+import pytest
+from _videos import decode_all, encode, number_in, x264, x265
+from test_video import RemoteBytes
+
+from nersemble.errors import FrameError
+from nersemble.video import DecoderPool, VideoDecoder
+from nersemble.video.disposable import is_disposable
+
+#: Long groups of pictures with many that nothing is predicted from; for HEVC also in temporal layers.
+LONG = {
+    "h264": {"options": x264("keyint=60:min-keyint=60:bframes=3:b-adapt=0")},
+    "h264-flat": {"options": x264("keyint=60:min-keyint=60:bframes=3:b-adapt=0:b-pyramid=none")},
+    "h264-open": {"options": x264("keyint=30:min-keyint=30:bframes=5:b-adapt=0:open-gop=1")},
+    "h264-fields": {"options": x264("keyint=60:min-keyint=60:bframes=3:b-adapt=0:tff=1")},
+    "h264-all-p": {"options": x264("keyint=60:min-keyint=60:bframes=0")},
+    "h264-lossless": {"options": {**x264("keyint=60:min-keyint=60:bframes=3:b-adapt=0"), "qp": "0"}},
+    "hevc": {"codec": "libx265", "options": x265("keyint=60:min-keyint=60:bframes=3:b-adapt=0")},
+    "hevc-open": {"codec": "libx265", "options": x265("keyint=30:min-keyint=30:bframes=4:b-adapt=0:open-gop=1")},
+    "hevc-layers": {"codec": "libx265", "options": x265("keyint=60:bframes=4:b-adapt=0:temporal-layers=2")},
+}
+
+
+@pytest.fixture(scope="module")
+def videos(tmp_path_factory):
+    """Path and true frames of each of the long videos."""
+    folder, known = tmp_path_factory.mktemp("long"), {}
+
+    def get(name):
+        if name not in known:
+            path = folder / f"{name}.mp4"
+            path.write_bytes(encode(count=90, mux="+faststart", **LONG[name]))
+            known[name] = path, decode_all(path)
+        return known[name]
+
+    return get
+
+
+def packets(decoder):
+    return decoder._packets.read(0, len(decoder.index.rank) - 1)
+
+
+def left_out_by(decoder):
+    """How many packets of the video may be left out."""
+    index, data = decoder.index, packets(decoder)
+    return sum(
+        is_disposable(index.codec, index.extradata, one, behind)
+        for one, behind in zip(data, [*data[1:], b""], strict=True)
+    )
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+@pytest.mark.parametrize("name", LONG)
+def test_every_order_gives_the_frames_of_a_pass_in_order(videos, name, threads):
+    path, truth = videos(name)
+    everywhere = random.Random(3).choices(range(90), k=70)
+    there_and_back = [t for k in range(0, 80, 9) for t in (k, k + 1, k + 2, k, k + 7, k + 4)]
+    strides = [*range(0, 90, 7), *range(1, 90, 3), *range(89, -1, -11)]
+    with VideoDecoder(path, threads=threads) as decoder:
+        assert len(decoder) == 90
+        for order in (everywhere, there_and_back, strides, range(90)):
+            wrong = [t for t in order if not np.array_equal(decoder.get_frame_at(t), truth[t])]
+            assert not wrong
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("name", LONG)
+def test_requests_for_many_give_them_in_the_order_asked_for(videos, name, threads):
+    path, truth = videos(name)
+    chosen = random.Random(4)
+    with VideoDecoder(path, threads=threads) as decoder:
+        for count in (1, 2, 5, 17, 60):
+            asked = chosen.choices(range(90), k=count)
+            assert np.array_equal(decoder.get_frames_at(asked), np.stack([truth[t] for t in asked]))
+            alone = chosen.randrange(90)
+            assert np.array_equal(decoder.get_frame_at(alone), truth[alone])
+        assert np.array_equal(decoder.get_frames_in_range(80, 3, -7), np.stack([truth[t] for t in range(80, 3, -7)]))
+        assert np.array_equal(decoder.get_frames_in_range(40, 60), np.stack(truth[40:60]))
+        assert all(np.array_equal(a, b) for a, b in zip(decoder, truth, strict=True))
+
+
+def test_packets_that_nothing_is_predicted_from_are_left_out(videos):
+    """As many as x264 and x265 make: all but the first of three B-frames with a pyramid, none without B-frames."""
+    shares = {}
+    for name in LONG:
+        with VideoDecoder(videos(name)[0]) as decoder:
+            shares[name] = left_out_by(decoder) / 90
+            decoder.get_frame_at(58)
+            if shares[name] > 0.3:
+                assert len(decoder._engine._left_out) > 10
+    assert 0.4 < shares["h264"] < 0.6
+    assert 0.6 < shares["h264-flat"] < 0.8
+    assert 0.4 < shares["hevc"] < 0.6
+    assert shares["h264-all-p"] == 0
+    assert shares["h264-open"] > 0.5
+
+
+def test_of_temporal_layers_only_the_highest_is_left_out(videos):
+    with VideoDecoder(videos("hevc-layers")[0]) as decoder:
+        index = decoder.index
+        layers = [(packet[5] & 7) - 1 for packet in packets(decoder)]
+        highest = (index.extradata[21] >> 3 & 7) - 1
+        assert highest == max(layers) == 1
+        data = packets(decoder)
+        for layer, one, behind in zip(layers, data, data[1:], strict=False):
+            assert layer == highest or not is_disposable("hevc", index.extradata, one, behind)
+        assert left_out_by(decoder) > 10
+
+
+def test_a_packet_whose_word_the_next_one_contradicts_is_not_left_out(videos):
+    """As where a bit flipped that says that others are predicted from it."""
+    with VideoDecoder(videos("h264-all-p")[0]) as decoder:
+        index, data = decoder.index, packets(decoder)
+        claiming = bytearray(data[20])
+        claiming[4] &= 0b10011111  # nal_ref_idc, in the byte behind the length
+        assert not is_disposable("h264", index.extradata, bytes(claiming), data[21])
+    with VideoDecoder(videos("h264")[0]) as decoder:
+        index, data = decoder.index, packets(decoder)
+        place = next(k for k in range(10, 60) if is_disposable("h264", index.extradata, data[k], data[k + 1]))
+        assert not is_disposable("h264", index.extradata, data[place][:-1], data[place + 1])
+        assert not is_disposable("h264", index.extradata, data[place], b"")
+        assert not is_disposable("h264", b"", data[place], data[place + 1])
+        assert not is_disposable("vp9", index.extradata, data[place], data[place + 1])
+
+
+@pytest.mark.parametrize("name", ["h264", "hevc"])
+def test_many_frames_of_a_remote_video_read_each_group_of_pictures_once(videos, name):
+    path, truth = videos(name)
+    file = RemoteBytes(path.read_bytes())
+    decoder = VideoDecoder(file)
+    asked = random.Random(1).sample(range(90), 40)
+    assert np.array_equal(decoder.get_frames_at(asked), np.stack([truth[t] for t in asked]))
+    assert len(file.reads) <= 2  # the header, and as most of the file is needed, the file
+    assert file.bytes_read <= 2 * file.size()
+
+
+def test_a_few_frames_of_a_remote_video_read_no_more_than_theirs():
+    options = x264("keyint=12:min-keyint=12:bframes=2")
+    data = encode(options=options, mux="+faststart", count=120, size=(384, 256), noise=20)
+    file = RemoteBytes(data)
+    decoder = VideoDecoder(file, first_read=4096)
+    read = file.bytes_read
+    assert [number_in(frame) for frame in decoder.get_frames_at([37, 2, 39])] == [37, 2, 39]
+    assert file.bytes_read - read < len(data) / 3
+
+
+def test_reading_in_order_decodes_no_packet_twice(videos):
+    """Row by row, as data sets are iterated: after the first frame, each packet is fed once."""
+    for name in ("h264", "h264-open", "hevc"):
+        with VideoDecoder(videos(name)[0], threads=1) as decoder:
+            fed = []
+            feed = decoder._engine._feed
+
+            def count(data, feed=feed, fed=fed):
+                fed.append(data)
+                return feed(data)
+
+            decoder._engine._feed = count  # counts, and does what it does
+            for timestep in range(90):
+                decoder.get_frame_at(timestep)
+            lone = 2  # the first frame is taken for a lone one: its packet, and the end of the stream
+            assert len(fed) <= 90 + lone + 1, name
+
+
+def test_a_stride_keeps_what_it_will_ask_for(videos):
+    path, truth = videos("h264")
+    with VideoDecoder(path, threads=1) as decoder:
+        for timestep in range(0, 90, 2):
+            assert np.array_equal(decoder.get_frame_at(timestep), truth[timestep])
+        assert decoder._engine._origin == 0  # it went on and on, and did not begin at a keyframe again for each
+        assert len(decoder._engine._left_out) >= 15
+
+
+def test_frames_that_are_not_there_are_refused_before_any_is_decoded(videos):
+    with VideoDecoder(videos("h264")[0]) as decoder:
+        with pytest.raises(FrameError, match="no timestep 90: it has 90 frames"):
+            decoder.get_frames_at([3, 90])
+        with pytest.raises(FrameError, match="no timestep -1"):
+            decoder.get_frames_in_range(-1, 3)
+        assert not decoder._engine.used
+
+
+FORK = """
+import os, sys, gc, threading
+from nersemble.video import VideoDecoder
+decoder = VideoDecoder(sys.argv[1], threads=3)
+before = [decoder.get_frame_at(t) for t in (40, 41, 42, 43)]
+pid = os.fork()
+if pid == 0:
+    threading.Timer(20, os._exit, (9,)).start()
+    same = all((decoder.get_frame_at(t) == f).all() for t, f in zip((40, 41, 42, 43), before))
+    decoder.close()
+    del decoder
+    gc.collect()
+    timers = [t for t in threading.enumerate() if isinstance(t, threading.Timer)]
+    [t.cancel() for t in timers]
+    sys.exit(0 if same else 1)
+print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+"""
+
+
+def test_a_forked_child_of_a_threaded_decoder_reads_and_ends(videos):
+    """Through the whole end of the interpreter, which frees what is left."""
+    command = [sys.executable, "-c", FORK, str(videos("h264")[0])]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.stdout, done.stderr) == ("0\n", "")
+
+
+CORES = """
+import multiprocessing, os, sys
+from nersemble.cores import usable_cores
+def work(queue):
+    queue.put(usable_cores())
+if __name__ == "__main__":
+    context = multiprocessing.get_context(sys.argv[1])
+    queue = context.Queue()
+    process = context.Process(target=work, args=(queue,))
+    process.start()
+    print(usable_cores(), queue.get(timeout=30))
+    process.join()
+"""
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+def test_workers_use_one_core_and_lone_processes_what_they_may(tmp_path, method):
+    script = tmp_path / "cores.py"
+    script.write_text(CORES)
+    out = subprocess.check_output([sys.executable, str(script), method], text=True, timeout=60)
+    assert out.split() == [str(len(os.sched_getaffinity(0))), "1"]
+
+
+def test_a_pool_counts_the_memory_of_codecs(videos):
+    """Decoders that have only been asked for their length keep no others out."""
+    path = videos("h264")[0]
+    with VideoDecoder(path) as decoder:
+        before = decoder.held_bytes
+        decoder.get_frame_at(3)
+        used = decoder.held_bytes
+    assert used - before == 8 * 1.5 * 96 * 64
+    pool = DecoderPool(VideoDecoder, max_bytes=int(2.5 * used))
+    for read in (False, True):
+        with pool.lease(path) as a, pool.lease(path) as b, pool.lease(path) as c, pool.lease(path) as d:
+            for decoder in (a, b, c, d):
+                len(decoder)
+                if read:
+                    decoder.get_frame_at(7)
+        assert len(pool) == (2 if read else min(4, int(2.5 * used // before)))
+    pool.clear()
+    assert len(pool) == 0
+
+
+def test_the_collection_has_the_pictures_it_should(videos):
+    for name in LONG:
+        numbers = [number_in(frame) for frame in videos(name)[1]]
+        assert numbers == list(range(90)), name
+    assert _videos.VIDEOS
