@@ -13,6 +13,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from .curves import unsure_line
 from .plan import Plan
 from .srgb import tables
 from .threads import share_out
@@ -69,9 +70,8 @@ def correct_compiled(
 ) -> None:
     """Correct ``(N, 3)`` uint8 pixels into ``corrected``, both contiguous."""
     table = tables()
-    decoded = table.decoded.astype(np.float32)
     rows = plan.padded_rows()
-    unsure = plan.unsure if plan.rows.dtype == np.float32 else -1
+    unsure, slant = unsure_line(plan.error) if plan.rows.dtype == np.float32 else (-1.0, 0.0)
 
     def work(start: int, stop: int) -> None:
         compiled(
@@ -80,8 +80,7 @@ def correct_compiled(
             plan.degree,
             *rows,
             unsure,
-            decoded,
-            table.cells,
+            slant,
             plan.ccm,
             plan.factors,
             table.decoded,

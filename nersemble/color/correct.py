@@ -26,9 +26,10 @@ def correct_color(image: Any, ccm: Any, *, channels_first: bool = False, backend
     Decode sRGB, expand each pixel with the polynomial of Cheung et al. (2004) with as many terms as the CCM has columns
     (3 is the plain matrix), multiply by the CCM, encode sRGB; for uint8 also multiply by 255, clip and truncate.
 
-    uint8 goes through tables and float32, and gives the kit's values: what float32 leaves unsure is redone in float64,
-    and matrices with large coefficients are evaluated in float64 as a whole (how that is decided stands in
-    ``nersemble.color.plan``).  Large pictures use all cores this process may use, but one in worker processes.
+    uint8 goes through float32, and through tables or polynomials for the sRGB curves, and gives the kit's values: what
+    float32 leaves unsure is redone in float64, and matrices with large coefficients are evaluated in float64 as a whole
+    (how that is decided stands in ``nersemble.color.plan``).  Large pictures use all cores this process may use, but
+    one in worker processes.
 
     Args:
         image: ``(..., 3)`` RGB, a picture or any batch, contiguous or not: uint8, or float32 or float64 of 0 to 1 in

@@ -4,7 +4,8 @@ Nothing here starts threads: numba's own threading layers end the process when t
 after a fork.  The loop lets go of the interpreter's lock instead, so that ordinary threads can run it side by side.
 
 A tile of pixels goes through loops that each do one thing to contiguous arrays: the form that compilers turn into
-vector instructions.  Only what looks tables up is left to scalar ones.
+vector instructions.  Nothing is looked up in them, as that is left to scalar instructions: the curves of sRGB are
+polynomials, and only what these leave unsure is looked up.
 """
 
 from __future__ import annotations
@@ -15,18 +16,26 @@ from typing import Any
 import numba
 import numpy as np
 from numba import types
+from numba.extending import intrinsic
 
+from . import curves
+from .curves import bits
 from .polynomial import MOST_TERMS
-from .srgb import HIGHEST, ONE, PLACE_BITS
+from .srgb import ONE, PLACE_BITS
 
 #: Pixels at once: their arrays fit into the fastest cache.
-TILE = 512
+TILE = 1024
 #: Pixels that wait to be redone in float64, at most.
 MOST_WAITING = 3 * TILE
 
-_f4, _i4, _u1, _u2 = np.float32, np.int32, np.uint8, np.uint16
-_ZERO, _HIGHEST = _f4(0), _f4(HIGHEST)
-_PLACE_BITS, _PLACE, _LOW, _LEVEL_BITS = _i4(PLACE_BITS), _i4((1 << PLACE_BITS) - 1), _i4(0xFFFF), _i4(16)
+_f4, _i4, _u1 = np.float32, np.int32, np.uint8
+_DECODING, _POWERS, _MANTISSAS = (tuple(map(_f4, c)) for c in (curves.DECODING, curves.POWERS, curves.MANTISSAS))
+_KNEE_LEVEL, _MIDDLE, _DARK_STEP = _u1(curves.KNEE_LEVEL), _i4(curves.MIDDLE), _f4(curves.DARK_STEP)
+_LOWEST, _HIGHEST, _KNEE = _i4(bits(curves.LOWEST)), _i4(bits(curves.HIGHEST)), _i4(bits(curves.SCALED_KNEE))
+_OFFSET, _DARK_SLOPE = _f4(curves.OFFSET), _f4(curves.DARK_SLOPE)
+_MANTISSA_BITS, _MANTISSA, _EXPONENT_OF_ONE = _i4(23), _i4((1 << 23) - 1), _i4(bits(1))
+_OCTAVE_ZERO = _i4(127 - curves.OCTAVE)
+_UNIT_BITS, _UNIT = _i4(16), _i4(curves.UNITS - 1)
 _CELLS = float(ONE >> PLACE_BITS)
 
 #: No NaN and no infinity reaches the loops; a product may be added without being rounded first, as BLAS does.
@@ -80,48 +89,89 @@ def _quartic(k, r, g, b):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(**_options)
-def _polynomials(degree, x, y, z, r, g, b, linear):  # type: ignore[no-untyped-def]
-    """Three rows for planes of pixels, to interleaved linear values."""
-    count = len(r)
+def _polynomials(degree, x, y, z, channels, linear):  # type: ignore[no-untyped-def]
+    """Three rows for interleaved channels, to interleaved linear values."""
+    count = len(channels) // 3
     if degree == 1:
         for i in range(count):
-            linear[3 * i] = _linear(x, r[i], g[i], b[i])
-            linear[3 * i + 1] = _linear(y, r[i], g[i], b[i])
-            linear[3 * i + 2] = _linear(z, r[i], g[i], b[i])
+            r, g, b = channels[3 * i], channels[3 * i + 1], channels[3 * i + 2]
+            linear[3 * i] = _linear(x, r, g, b)
+            linear[3 * i + 1] = _linear(y, r, g, b)
+            linear[3 * i + 2] = _linear(z, r, g, b)
     elif degree == 2:
         for i in range(count):
-            linear[3 * i] = _quadratic(x, r[i], g[i], b[i])
-            linear[3 * i + 1] = _quadratic(y, r[i], g[i], b[i])
-            linear[3 * i + 2] = _quadratic(z, r[i], g[i], b[i])
+            r, g, b = channels[3 * i], channels[3 * i + 1], channels[3 * i + 2]
+            linear[3 * i] = _quadratic(x, r, g, b)
+            linear[3 * i + 1] = _quadratic(y, r, g, b)
+            linear[3 * i + 2] = _quadratic(z, r, g, b)
     elif degree == 3:
         for i in range(count):
-            linear[3 * i] = _cubic(x, r[i], g[i], b[i])
-            linear[3 * i + 1] = _cubic(y, r[i], g[i], b[i])
-            linear[3 * i + 2] = _cubic(z, r[i], g[i], b[i])
+            r, g, b = channels[3 * i], channels[3 * i + 1], channels[3 * i + 2]
+            linear[3 * i] = _cubic(x, r, g, b)
+            linear[3 * i + 1] = _cubic(y, r, g, b)
+            linear[3 * i + 2] = _cubic(z, r, g, b)
     else:
         for i in range(count):
-            linear[3 * i] = _quartic(x, r[i], g[i], b[i])
-            linear[3 * i + 1] = _quartic(y, r[i], g[i], b[i])
-            linear[3 * i + 2] = _quartic(z, r[i], g[i], b[i])
+            r, g, b = channels[3 * i], channels[3 * i + 1], channels[3 * i + 2]
+            linear[3 * i] = _quartic(x, r, g, b)
+            linear[3 * i + 1] = _quartic(y, r, g, b)
+            linear[3 * i + 2] = _quartic(z, r, g, b)
+
+
+@intrinsic
+def _bits(_context, _value):  # type: ignore[no-untyped-def]
+    """The bits of a float32 as an int32."""
+
+    def generate(context, builder, _signature, arguments):  # type: ignore[no-untyped-def]
+        return builder.bitcast(arguments[0], context.get_value_type(types.int32))
+
+    return types.int32(types.float32), generate
+
+
+@intrinsic
+def _from_bits(_context, _value):  # type: ignore[no-untyped-def]
+    """The float32 of the bits in an int32."""
+
+    def generate(context, builder, _signature, arguments):  # type: ignore[no-untyped-def]
+        return builder.bitcast(arguments[0], context.get_value_type(types.float32))
+
+    return types.float32(types.int32), generate
 
 
 @numba.njit(**_options)
-def _encode(linear, cells, unsure, fixed, cell, found, levels, is_unsure):  # type: ignore[no-untyped-def]
-    """Fixed-point linear values to levels; how many came within ``unsure`` of a threshold."""
-    count = len(linear)
-    for i in range(count):
-        fixed[i] = _i4(min(max(linear[i], _ZERO), _HIGHEST))
-        cell[i] = _u2(fixed[i] >> _PLACE_BITS)
-    for i in range(count):
-        found[i] = cells[cell[i]]
-    total = _i4(0)
-    for i in range(count):
-        value = _i4(found[i] + _i4(fixed[i] & _PLACE))
-        levels[i] = _u1(_i4(value >> _LEVEL_BITS))
-        near = _u1(_i4(_i4(value + unsure) & _LOW) <= _i4(unsure + unsure))
-        is_unsure[i] = near
-        total = _i4(total + near)
-    return total
+def decode(levels, linear):  # type: ignore[no-untyped-def]
+    """Linear light of uint8 levels, DECODING_ERROR off at most."""
+    c = _DECODING
+    for i in range(len(levels)):
+        t = _f4(_i4(_i4(levels[i]) - _MIDDLE))
+        curve = ((((c[0] * t + c[1]) * t + c[2]) * t + c[3]) * t + c[4]) * t + c[5]
+        curve = (((curve * t + c[6]) * t + c[7]) * t + c[8]) * t + c[9]
+        linear[i] = curve if levels[i] > _KNEE_LEVEL else _f4(levels[i]) * _DARK_STEP
+
+
+@numba.njit(**_options)
+def to_units(linear):  # type: ignore[no-untyped-def]
+    """The level of a scaled linear value, in units, and its octave; ENCODING_ERROR off at most."""
+    p, q = _POWERS, _MANTISSAS
+    # Comparing bits as integers leaves alone the parts of a CPU that multiply.
+    value = min(max(_bits(linear), _LOWEST), _HIGHEST)
+    e = _f4(_i4(_i4(value >> _MANTISSA_BITS) - _OCTAVE_ZERO))
+    m = _from_bits(_i4(_i4(value & _MANTISSA) | _EXPONENT_OF_ONE))
+    power = (((((p[0] * e + p[1]) * e + p[2]) * e + p[3]) * e + p[4]) * e + p[5]) * e + p[6]
+    mantissa = ((((q[0] * m + q[1]) * m + q[2]) * m + q[3]) * m + q[4]) * m + q[5]
+    curve = power * mantissa + _OFFSET
+    return curve if value > _KNEE else _from_bits(value) * _DARK_SLOPE, e
+
+
+@numba.njit(**_options)
+def _encode(linear, unsure, slant, levels, is_unsure):  # type: ignore[no-untyped-def]
+    """Levels of scaled linear values, and whether a threshold is within ``unsure + slant * octave`` units of one."""
+    for i in range(len(linear)):
+        value, octave = to_units(linear[i])
+        units = _i4(value)
+        levels[i] = _u1(_i4(units >> _UNIT_BITS))
+        near = _i4(slant * octave + unsure)
+        is_unsure[i] = _u1(_i4(_i4(units + near) & _UNIT) <= _i4(near + near))
 
 
 @numba.njit(**_options)
@@ -164,12 +214,10 @@ def _collect(is_unsure, start, which, found):  # type: ignore[no-untyped-def]
 
 
 def correct_pixels(  # type: ignore[no-untyped-def]
-    source, target, degree, x, y, z, unsure, decoded, cells, ccm, factors, decoded64, thresholds, first_levels
+    source, target, degree, x, y, z, unsure, slant, ccm, factors, decoded, thresholds, first_levels
 ):
     """Correct ``(N, 3)`` uint8 pixels; all in float64 if ``unsure`` is negative.  The rest: ``Plan`` and ``Tables``."""
-    red, green, blue = np.empty(TILE, _f4), np.empty(TILE, _f4), np.empty(TILE, _f4)
-    linear, fixed = np.empty(3 * TILE, _f4), np.empty(3 * TILE, _i4)
-    cell, found, is_unsure = np.empty(3 * TILE, _u2), np.empty(3 * TILE, _i4), np.zeros(3 * TILE, _u1)
+    channels, linear, is_unsure = np.empty(3 * TILE, _f4), np.empty(3 * TILE, _f4), np.zeros(3 * TILE, _u1)
     # What is redone waits for company: short loops cost more than they do.
     which, channels64, linear64 = (
         np.empty(MOST_WAITING, np.int64),
@@ -182,25 +230,18 @@ def correct_pixels(  # type: ignore[no-untyped-def]
         count = len(pixels)
         many = 3 * count
         if unsure >= 0:
-            r, g, b = red[:count], green[:count], blue[:count]
-            for i in range(count):
-                r[i] = decoded[pixels[i, 0]]
-                g[i] = decoded[pixels[i, 1]]
-                b[i] = decoded[pixels[i, 2]]
-            values = linear[:many]
-            _polynomials(degree, x, y, z, r, g, b, values)
+            decode(pixels.reshape(many), channels[:many])
+            _polynomials(degree, x, y, z, channels[:many], linear[:many])
             is_unsure[many:] = 0
-            if _encode(
-                values, cells, unsure, fixed[:many], cell[:many], found[:many], levels.reshape(many), is_unsure[:many]
-            ):
-                waiting = _collect(is_unsure, start, which, waiting)
+            _encode(linear[:many], unsure, slant, levels.reshape(many), is_unsure[:many])
+            waiting = _collect(is_unsure, start, which, waiting)
         else:
             for i in range(count):
                 which[waiting + i] = start + i
             waiting += count
         if waiting > MOST_WAITING - TILE or start + TILE >= len(source):
             _exact(
-                source, target, which[:waiting], ccm, factors, decoded64, thresholds, first_levels, channels64, linear64
+                source, target, which[:waiting], ccm, factors, decoded, thresholds, first_levels, channels64, linear64
             )
             waiting = 0
 
@@ -210,12 +251,10 @@ _SIGNATURE = types.void(
     types.uint8[:, ::1],  # target
     types.int64,  # degree
     *3 * (types.UniTuple(types.float32, MOST_TERMS),),  # x, y, z
-    types.int32,  # unsure
-    types.float32[::1],  # decoded
-    types.int32[::1],  # cells
+    *2 * (types.float32,),  # unsure, slant
     types.float64[:, ::1],  # ccm
     types.int64[:, ::1],  # factors
-    types.float64[::1],  # decoded64
+    types.float64[::1],  # decoded
     types.float64[::1],  # thresholds
     types.uint8[::1],  # first_levels
 )

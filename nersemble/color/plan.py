@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .curves import DECODING_ERROR, SCALE
 from .polynomial import EXPANSIONS, MOST_TERMS, Nest, nest
 from .srgb import ONE
 
@@ -28,6 +29,7 @@ class Plan:
     what is added after it: n = 6 d + 1 times in all.  As channels are 0 to 1, the error is at most n u / (1 - n u)
     times the sum of the absolute coefficients of the row, with u = 2**-24 (Higham 2002, "Accuracy and Stability of
     Numerical Algorithms", lemma 3.1).  Two more units are for rounding the value and the threshold to fixed point.
+    Channels that ``curves`` decodes are DECODING_ERROR off as well, which counts for each channel of a product.
     Where coefficients are so large that too much would be redone, float64 takes the place of float32, and u is 2**-53.
 
     Attributes:
@@ -37,6 +39,7 @@ class Plan:
         factors: ``(T, 4)`` int64, the channels of each term, 3 standing for a factor of 1.
         rows: ``(3, T)`` of float32 or float64, whichever it is evaluated in: the matrix times ``srgb.ONE``.
         unsure: How far off a fixed-point value may be, in units of 1 / ``srgb.ONE``.
+        error: How far off linear light may be in float32, if channels are decoded by ``curves``.
         hopeless: The coefficients are so large that the kit's way is right for all pixels; sums may not be finite.
     """
 
@@ -46,13 +49,14 @@ class Plan:
     factors: NDArray[np.int64]
     rows: NDArray[np.float32] | NDArray[np.float64]
     unsure: int
+    error: float
     hopeless: bool
 
     def padded_rows(self) -> tuple[tuple[float, ...], ...]:
-        """``rows`` with the columns of the widest matrix."""
+        """The matrix times ``curves.SCALE``, with the columns of the widest."""
         terms, widest = EXPANSIONS[self.rows.shape[1]], EXPANSIONS[MOST_TERMS]
         padded = np.zeros((3, MOST_TERMS))
-        padded[:, [widest.index(term) for term in terms]] = self.rows
+        padded[:, [widest.index(term) for term in terms]] = self.ccm * SCALE
         return tuple(map(tuple, padded.tolist()))
 
 
@@ -75,10 +79,15 @@ def plan_correction(ccm: NDArray[np.float64]) -> Plan:
         factors=np.array([["RGB1".index(letter) for letter in one] for one in letters], np.int64),
         rows=(np.zeros_like(ccm) if hopeless else ccm * ONE).astype(dtype),
         unsure=0 if hopeless else math.ceil(unsure),
+        error=largest * (_rounded(degree, 2.0**-24) + 1.001 * degree * DECODING_ERROR),
         hopeless=hopeless,
     )
 
 
 def _unsure(largest: float, degree: int, roundoff: float) -> float:
+    return largest * _rounded(degree, roundoff) * ONE + 2
+
+
+def _rounded(degree: int, roundoff: float) -> float:
     roundings = (6 * degree + 1) * roundoff
-    return largest * roundings / (1 - roundings) * ONE + 2
+    return roundings / (1 - roundings)
