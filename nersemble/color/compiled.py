@@ -18,6 +18,9 @@ from .plan import Plan
 from .srgb import tables
 from .threads import share_out
 
+#: A call takes some 10 us to begin, a part some 1 ms.
+PARTS_A_THREAD = 8
+
 _lock = threading.Lock()
 _loading = False
 _compiled: Callable[..., None] | None = None
@@ -88,4 +91,4 @@ def correct_compiled(
             table.first_levels,
         )
 
-    share_out(work, len(pixels))
+    share_out(work, len(pixels), PARTS_A_THREAD)

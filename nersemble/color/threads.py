@@ -29,31 +29,34 @@ def usable_threads() -> int:
     return os.cpu_count() or 1
 
 
-def share_out(work: Callable[[int, int], None], count: int) -> None:
+def share_out(work: Callable[[int, int], None], count: int, parts_a_thread: int = 1) -> None:
     """Call ``work(start, stop)`` for parts of ``range(count)``, side by side where that pays.
 
-    An error in any part is raised, once all have ended.
+    A thread that is done with its part takes the next one: with several for each, a busy core does not hold up the
+    others.  An error in any part is raised, once all threads have ended.
     """
-    parts = max(1, min(usable_threads(), count // PIXELS_A_THREAD))
+    workers = max(1, min(usable_threads(), count // PIXELS_A_THREAD))
+    parts = workers * parts_a_thread if workers > 1 else 1
     bounds = [count * part // parts for part in range(parts + 1)]
+    numbers = itertools.count()  # which threads can share
     errors: list[BaseException] = []
 
-    def do(start: int, stop: int) -> None:
+    def do() -> None:
         try:
-            work(start, stop)
+            while (part := next(numbers)) < parts:
+                work(bounds[part], bounds[part + 1])
         except BaseException as error:  # noqa: BLE001 - raised below, in the caller's thread
             errors.append(error)
 
     threads = []
-    for start, stop in itertools.pairwise(bounds[1:]):
-        thread = threading.Thread(target=do, args=(start, stop), name="nersemble-color", daemon=True)
+    for _ in range(workers - 1):
+        thread = threading.Thread(target=do, name="nersemble-color", daemon=True)
         try:
             thread.start()
         except RuntimeError:  # no more threads to be had, or the interpreter is ending
-            do(start, stop)
-        else:
-            threads.append(thread)
-    do(bounds[0], bounds[1])
+            break
+        threads.append(thread)
+    do()
     for thread in threads:
         thread.join()
     if errors:
