@@ -87,6 +87,7 @@ class _Block:
         self.found = np.empty(BLOCK, np.int32)
         self.near = np.empty(BLOCK, np.bool_)
         self.unsure = np.empty(BLOCK, np.bool_)
+        self.highest = dtype.type(HIGHEST).view(np.int32 if dtype == np.float32 else np.int64)
         self.rows = [row.tolist() for row in plan.rows]
 
     def correct(self, pixels: NDArray[np.uint8], corrected: NDArray[np.uint8]) -> None:
@@ -111,8 +112,10 @@ class _Block:
         count = len(linear)
         index, fixed, found = self.index[:count], self.fixed[:count], self.found[:count]
         near, unsure = self.near[:count], self.unsure[:count]
-        np.maximum(linear, 0, out=linear)  # both together take less than `clip`
-        np.minimum(linear, HIGHEST, out=linear)
+        # Bits of positive floats are ordered as these are, and those of negative ones are negative integers; comparing
+        # integers takes a fraction of the time.  No value is NaN.
+        bits = linear.view(self.highest.dtype)
+        np.clip(bits, 0, self.highest, out=bits)
         np.copyto(fixed, linear, casting="unsafe")
         np.right_shift(fixed, PLACE_BITS, out=found)
         np.copyto(index, found)
