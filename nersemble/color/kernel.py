@@ -24,7 +24,7 @@ from .polynomial import MOST_TERMS
 from .srgb import ONE, PLACE_BITS
 
 #: Pixels at once: their arrays fit into the fastest cache.
-TILE = 1024
+TILE = 768
 #: Pixels that wait to be redone in float64, at most.
 MOST_WAITING = 3 * TILE
 
