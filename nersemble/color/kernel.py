@@ -23,7 +23,7 @@ from .curves import bits
 from .polynomial import MOST_TERMS
 from .srgb import ONE, PLACE_BITS
 
-#: Pixels at once: their arrays fit into the fastest cache.
+#: Pixels at once: their arrays fit into the fastest cache, with room to spare.
 TILE = 768
 #: Pixels that wait to be redone in float64, at most.
 MOST_WAITING = 3 * TILE
