@@ -18,7 +18,8 @@ from _color_reference import expected, matrix, picture
 
 import nersemble
 from nersemble.color import fastest_backend
-from nersemble.color.threads import PIXELS_A_THREAD, share_out, usable_threads
+from nersemble.color.threads import PIXELS_A_THREAD, share_out
+from nersemble.cores import usable_cores
 
 CCM = matrix("realistic", 10)
 SHAPE = (300, 500)  # enough for several threads
@@ -49,7 +50,7 @@ def run(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
 def correct_here(seed: int) -> tuple[bool, str, int]:
     image = picture(SHAPE, seed)
     right = np.array_equal(nersemble.correct_color(image, CCM), expected(image, CCM))
-    return right, fastest_backend(), usable_threads()
+    return right, fastest_backend(), usable_cores()
 
 
 @pytest.mark.parametrize("backend", ["numba", "numpy"])
@@ -104,12 +105,12 @@ thread.join()
 
 
 def test_a_lone_process_uses_the_cores_it_may_use():
-    assert usable_threads() == len(os.sched_getaffinity(0))
+    assert usable_cores() == len(os.sched_getaffinity(0))
     code = """
 import os
-from nersemble.color.threads import usable_threads
+from nersemble.cores import usable_cores
 os.sched_setaffinity(0, list(os.sched_getaffinity(0))[:1])
-assert usable_threads() == 1
+assert usable_cores() == 1
 """
     assert run(code + CHECK).stdout == "numba\n"
 
@@ -127,7 +128,7 @@ def test_the_parts_cover_all_once_and_no_thread_stays():
 @pytest.mark.parametrize("first_part", [True, False])
 def test_an_error_in_a_part_is_raised(first_part):
     def work(start: int, stop: int) -> None:
-        if first_part == (start == 0) or (start == 0 and usable_threads() == 1):
+        if first_part == (start == 0) or (start == 0 and usable_cores() == 1):
             raise MemoryError("no room")
 
     with pytest.raises(MemoryError, match="no room"):

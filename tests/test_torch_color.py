@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, Dataset
 import nersemble
 from nersemble.color.plan import plan_correction
 from nersemble.color.tensors import correct_uint8_tensor
-from nersemble.color.threads import usable_threads
+from nersemble.cores import usable_cores
 from nersemble.errors import CalibrationError
 
 
@@ -104,7 +104,7 @@ class Corrected(Dataset):
 
     def __getitem__(self, index):
         image = torch.from_numpy(picture((400, 400), seed=index))
-        return nersemble.correct_color(image, matrix("realistic", 10)), usable_threads()
+        return nersemble.correct_color(image, matrix("realistic", 10)), usable_cores()
 
 
 @pytest.mark.parametrize("method", multiprocessing.get_all_start_methods())

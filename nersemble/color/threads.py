@@ -7,26 +7,13 @@ of them as their user wants busy cores.
 from __future__ import annotations
 
 import itertools
-import multiprocessing
-import os
-import sys
 import threading
 from collections.abc import Callable
 
+from ..cores import usable_cores
+
 #: Pixels that are worth a thread: it takes 0.1 ms to start one.
 PIXELS_A_THREAD = 1 << 17
-
-
-def usable_threads() -> int:
-    """One in worker processes, of ``multiprocessing`` or a torch ``DataLoader``; else the usable cores."""
-    if multiprocessing.parent_process() is not None:
-        return 1
-    data = sys.modules.get("torch.utils.data")
-    if data is not None and data.get_worker_info() is not None:
-        return 1
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def share_out(work: Callable[[int, int], None], count: int, parts_a_thread: int = 1) -> None:
@@ -35,7 +22,7 @@ def share_out(work: Callable[[int, int], None], count: int, parts_a_thread: int 
     A thread that is done with its part takes the next one: with several for each, a busy core does not hold up the
     others.  An error in any part is raised, once all threads have ended.
     """
-    workers = max(1, min(usable_threads(), count // PIXELS_A_THREAD))
+    workers = max(1, min(usable_cores(), count // PIXELS_A_THREAD))
     parts = workers * parts_a_thread if workers > 1 else 1
     bounds = [count * part // parts for part in range(parts + 1)]
     numbers = itertools.count()  # which threads can share
