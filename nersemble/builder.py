@@ -195,9 +195,8 @@ class Nersemble(datasets.ArrowBasedBuilder):
         return [View(asset, capture.path(asset), known[asset], camera) for asset, camera in calibrated]
 
     def _read_facts(self, capture: Capture, assets: Sequence[AssetPath]) -> Sequence[VideoFacts | None]:
-        if len(assets) == 1:  # its frames are read next, from the decoder that is open now
-            return [capture.video_facts(assets[0], keep_open=self.config.view == "frame")]
-        return capture.facts_of(assets)
+        # Their frames are read next, from the decoders that are open now.
+        return capture.facts_of(assets, keep_open=self.config.view in FRAME_VIEWS)
 
 
 __all__ = ["Nersemble", "NersembleConfig"]

@@ -7,23 +7,20 @@ A ``Capture`` is a folder in the published layout (downloaded before, or by ``ne
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from . import loop
 from .camera import Calibration, parse_calibration, parse_color_calibration
 from .errors import AssetNotFoundError, CalibrationError
 from .filesystem import filesystem
 from .layout import AssetPath
 from .opening import START_READ, lease_video, missing_matrix, open_video, read_bytes
-
-T = TypeVar("T")
+from .parallel import map_on_threads
 
 #: Headers read at once.
 WORKERS = 16
@@ -77,7 +74,7 @@ class Capture:
             return [asset for asset in assets if not os.path.isfile(self.path(asset))]
         if not ask:
             return []
-        present = _on_threads(lambda asset: bool(filesystem().exists(str(asset))), assets)
+        present = map_on_threads(lambda asset: bool(filesystem().exists(str(asset))), assets, WORKERS)
         return [asset for asset, there in zip(assets, present, strict=True) if not there]
 
     def video_facts(self, asset: AssetPath, *, keep_open: bool = False) -> VideoFacts | None:
@@ -96,9 +93,9 @@ class Capture:
         except AssetNotFoundError:
             return None
 
-    def facts_of(self, assets: Sequence[AssetPath]) -> list[VideoFacts | None]:
+    def facts_of(self, assets: Sequence[AssetPath], *, keep_open: bool = False) -> list[VideoFacts | None]:
         """``video_facts`` of many videos, some at a time."""
-        return _on_threads(self.video_facts, assets)
+        return map_on_threads(lambda asset: self.video_facts(asset, keep_open=keep_open), assets, WORKERS)
 
     def camera_facts(self, participant: int, serial: str) -> CameraFacts | None:
         """The calibration of one camera; None if a calibration file is not there.
@@ -125,18 +122,6 @@ class Capture:
         if calibration is None:
             return AssetPath("camera_params", participant)
         return AssetPath("color_calibration", participant) if matrices is None else None
-
-
-def _on_threads(ask: Callable[[AssetPath], T], assets: Sequence[AssetPath]) -> list[T]:
-    if len(assets) < 2:
-        return [ask(asset) for asset in assets]
-    with ThreadPoolExecutor(min(WORKERS, len(assets))) as executor:
-        try:
-            return list(executor.map(ask, assets))
-        except BaseException:  # Ctrl-C above all: what is under way must not be waited for
-            executor.shutdown(wait=False, cancel_futures=True)
-            loop.cancel_all()
-            raise
 
 
 @lru_cache(maxsize=64)

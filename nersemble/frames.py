@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +17,7 @@ from .camera import scaled_size
 from .color import correct_color
 from .cores import usable_cores
 from .opening import START_READ, color_matrix, lease_video, local_path
+from .parallel import map_on_threads
 from .video import VideoDecoder, resize_picture
 from .video.decoder import FIRST_READ
 
@@ -77,15 +77,8 @@ def read_frames(references: Iterable[FrameReference]) -> dict[FrameReference, Pi
     threads = min(len(groups), REMOTE_THREADS if remote else usable_cores())
     if threads <= 1:
         return {reference: picture for group in groups.values() for reference, picture in _read_group(group, None)}
-    found: dict[FrameReference, Picture] = {}
-    with ThreadPoolExecutor(threads, "nersemble-frames") as executor:
-        try:
-            for pictures in executor.map(lambda group: list(_read_group(group, 1)), groups.values()):
-                found.update(pictures)
-        except BaseException:
-            executor.shutdown(wait=False, cancel_futures=True)
-            raise
-    return found
+    read = map_on_threads(lambda group: list(_read_group(group, 1)), list(groups.values()), threads)
+    return {reference: picture for group in read for reference, picture in group}
 
 
 def _read_group(group: list[FrameReference], threads: int | None) -> Iterator[tuple[FrameReference, Picture]]:

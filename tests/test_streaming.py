@@ -63,6 +63,13 @@ def write_noisy_video(path, asset):
         container.mux(track.encode(None))
 
 
+def test_the_first_moment_asks_for_each_camera_once(access):
+    """Header and first frame of a small video in one request; beside them the catalogue and two calibrations."""
+    row = next(iter(stream("participant_240__sequence_EXP-1-head", view="timestep")))
+    assert [read_identity(frame).camera for frame in row["frames"]] == row["cameras"]
+    assert len(access.requests) == 3 + len(row["cameras"])
+
+
 def test_the_first_frame_of_a_large_video_costs_less_than_a_megabyte(demo_folder, tmp_path, monkeypatch):
     folder = tmp_path / "large"
     shutil.copytree(demo_folder / "240", folder / "240")
