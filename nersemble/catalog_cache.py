@@ -29,6 +29,8 @@ from .transport import Files, shared_files, wait_for
 
 #: How long to wait for another process that asks, in seconds: with nothing kept, and where an old one would do.
 LOCK_TIMEOUT, SHORT_TIMEOUT = 60.0, 15.0
+#: How long to wait for the server where an old one would do, in seconds.
+PATIENCE = 20.0
 #: How long a table is used without asking for a newer one, in seconds.
 LIFE = 24 * 3600.0
 
@@ -98,7 +100,9 @@ def _fetch(
     etag, modified = (kept.etag, kept.modified) if kept else (None, None)
     files: Files = shared_files(access)
     try:
-        part = wait_for(lambda cancel: files.read_if_changed(name, etag, modified, cancel))
+        part = wait_for(
+            lambda cancel: files.read_if_changed(name, etag, modified, cancel), None if kept is None else PATIENCE
+        )
     except TransportError as error:
         if kept is None:
             raise

@@ -414,6 +414,21 @@ def test_of_many_processes_at_once_one_waits_for_a_server_that_fails(served, fau
         assert len(asked_at) == policy.ATTEMPTS
 
 
+def test_a_silent_server_is_not_waited_for_long_where_an_old_one_would_do(served, monkeypatch):
+    monkeypatch.setattr(catalog_cache, "PATIENCE", 0.5)
+    published = served()
+    published_catalog()
+    a_day_later()
+    silent = threading.Event()
+    server = served(faulty(lambda handler, path, number: silent.wait(30)), like=published)
+    began = time.monotonic()
+    with pytest.warns(StaleCatalogWarning, match=r"has not answered within 0\.5 s"):
+        assert published_catalog().participants == (50, 240)
+    assert time.monotonic() - began < 5
+    assert len(server.requests) <= 1
+    silent.set()
+
+
 def test_nobody_waits_long_for_a_process_that_waits_for_a_silent_server(served, monkeypatch):
     """Not with an old one at hand."""
     monkeypatch.setattr(catalog_cache, "SHORT_TIMEOUT", 0.3)

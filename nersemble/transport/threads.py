@@ -8,19 +8,26 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from typing import TypeVar
 
+from ..errors import TransportError
 from .cancel import Cancel
 
 T = TypeVar("T")
 
 
-def wait_for(call: Callable[[Cancel], T]) -> T:
-    """Run a call to its end and give its result; Ctrl-C cancels it."""
+def wait_for(call: Callable[[Cancel], T], timeout: float | None = None) -> T:
+    """Run a call to its end and give its result; Ctrl-C cancels it.
+
+    Raises:
+        TransportError: If it takes longer than ``timeout`` seconds, after which it is cancelled.
+    """
     cancel = Cancel()
     future = start(call, cancel)
     try:
+        if wait([future], timeout).not_done:
+            raise TransportError(f"The server has not answered within {timeout:g} s.")
         return future.result()
     finally:
         cancel.cancel()
