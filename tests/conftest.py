@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,9 @@ os.environ["HF_UPDATE_DOWNLOAD_COUNTS"] = "0"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 for _name in ("NERSEMBLE_DATA_URL", "NERSEMBLE_BENCHMARK_URL"):
     os.environ.pop(_name, None)
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as of what a shell starts with &: Ctrl-C is tested here
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 from nersemble.demo import DemoServer, ensure_capture  # noqa: E402
 from nersemble.opening import close_videos  # noqa: E402

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 
 import pytest
@@ -38,11 +39,17 @@ def test_threads_get_their_own_frames(ds):
         assert list(executor.map(wrong, [ds] * 8, parts)) == [[]] * 8
 
 
+def set_environment(values):
+    """A fork server's children have the environment in which it was started, by whichever test was first."""
+    os.environ.update(values)
+
+
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
 def test_processes_get_their_own_frames_after_the_parent_has_read(ds, method):
     assert wrong(ds, range(0, 200, 40)) == []
     context = multiprocessing.get_context(method)
-    with ProcessPoolExecutor(2, mp_context=context) as executor:
+    given = {"initializer": set_environment, "initargs": (dict(os.environ),)}
+    with ProcessPoolExecutor(2, mp_context=context, **given) as executor:
         parts = [list(range(start, len(ds), 67)) for start in range(2)]
         assert list(executor.map(wrong, [ds] * 2, parts, timeout=PATIENCE)) == [[], []]
     assert wrong(ds, range(1, 200, 40)) == []
