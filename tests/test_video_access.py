@@ -6,16 +6,21 @@ import os
 import random
 import subprocess
 import sys
+from fractions import Fraction
 
 import _videos
 import numpy as np
 import pytest
-from _videos import decode_all, encode, number_in, x264, x265
+from _videos import decode_all, encode, number_in, rewrite, x264, x265
+from av.video.reformatter import VideoReformatter
 from test_video import RemoteBytes
 
 from nersemble.errors import FrameError
 from nersemble.video import DecoderPool, VideoDecoder
-from nersemble.video.disposable import is_disposable
+from nersemble.video.disposable import holds_parameter_sets, is_disposable
+from nersemble.video.engine import Outlook, PictureDecoder
+from nersemble.video.packets import PacketIndex
+from nersemble.video.scan import ScannedPackets
 
 #: Long groups of pictures with many that nothing is predicted from; for HEVC also in temporal layers.
 LONG = {
@@ -131,6 +136,104 @@ def test_a_packet_whose_word_the_next_one_contradicts_is_not_left_out(videos):
         assert not is_disposable("h264", index.extradata, data[place], b"")
         assert not is_disposable("h264", b"", data[place], data[place + 1])
         assert not is_disposable("vp9", index.extradata, data[place], data[place + 1])
+
+
+def parameter_sets(decoder):
+    """A unit with a parameter set, as a packet holds it."""
+    extradata = decoder.index.extradata
+    if decoder.index.codec == "h264":
+        unit = extradata[8 : 8 + int.from_bytes(extradata[6:8], "big")]
+    else:  # the first unit of the first array (ISO/IEC 14496-15 8.3.3.1)
+        unit = extradata[28 : 28 + int.from_bytes(extradata[26:28], "big")]
+    return len(unit).to_bytes(4, "big") + unit
+
+
+@pytest.mark.parametrize("name", ["h264", "hevc"])
+def test_a_packet_that_brings_parameter_sets_is_not_left_out(videos, name):
+    with VideoDecoder(videos(name)[0]) as decoder:
+        index, data = decoder.index, packets(decoder)
+        place = next(k for k in range(10, 60) if is_disposable(index.codec, index.extradata, data[k], data[k + 1]))
+        bringing = parameter_sets(decoder) + data[place]
+        assert not is_disposable(index.codec, index.extradata, bringing, data[place + 1])
+        assert holds_parameter_sets(index.codec, index.extradata, bringing)
+        assert not holds_parameter_sets(index.codec, index.extradata, data[place])
+        assert not holds_parameter_sets("vp9", index.extradata, bringing)
+
+
+@pytest.mark.parametrize("codec", ["libx264", "libx265"])
+def test_going_back_in_front_of_other_parameter_sets_finds_those_of_before(tmp_path, codec):
+    """Two videos of one size behind one another, the sets of the second inside its first packet."""
+    make = x264 if codec == "libx264" else x265
+    first = encode(codec=codec, options=make("keyint=24:min-keyint=24:qp=14:bframes=2"), count=24, mux="+faststart")
+    second = encode(codec=codec, options=make("keyint=24:min-keyint=24:qp=40:bframes=0"), count=24, mux="+faststart")
+    readers = [VideoDecoder(RemoteBytes(data)) for data in (first, second)]
+    truths = [list(reader) for reader in readers]
+    one, other = (packets(reader) for reader in readers)
+    kind = "h264" if codec == "libx264" else "hevc"
+    index = readers[0].index
+    joined = PacketIndex(
+        codec=kind,
+        extradata=index.extradata,
+        width=index.width,
+        height=index.height,
+        rotation=0,
+        fps=index.fps,
+        pts=np.concatenate([index.pts, index.pts.max() + 1000 + readers[1].index.pts]),
+        keyframe=np.concatenate([index.keyframe, readers[1].index.keyframe]),
+        shown=np.ones(48, bool),
+    )
+    start = all_parameter_sets(readers[1]) + other[0]
+    decoder = PictureDecoder(joined, ScannedPackets([*one, start, *other[1:]]), remote=False)
+    reformatter = VideoReformatter()
+    truth = [*truths[0], *truths[1]]
+    for timestep in [0, 30, 3, 4, 5, 47, 12, 2, *range(48), 1]:
+        picture = decoder.picture(int(joined.packet_of[timestep]), Outlook())
+        shown = reformatter.reformat(picture, format="rgb24", threads=1).to_ndarray()
+        assert np.array_equal(shown, truth[timestep]), timestep
+
+
+def all_parameter_sets(decoder):
+    """Every parameter set of a configuration record (ISO/IEC 14496-15 5.3.3.1, 8.3.3.1), as a packet holds them."""
+    data, found = decoder.index.extradata, b""
+
+    def take(position, count):
+        nonlocal found
+        for _ in range(count):
+            length = int.from_bytes(data[position : position + 2], "big")
+            found += length.to_bytes(4, "big") + data[position + 2 : position + 2 + length]
+            position += 2 + length
+        return position
+
+    if decoder.index.codec == "h264":
+        position = take(6, data[5] & 31)
+        take(position + 1, data[position])
+    else:
+        position = 23
+        for _ in range(data[22]):
+            position = take(position + 3, int.from_bytes(data[position + 1 : position + 3], "big"))
+    return found
+
+
+def test_pictures_whose_order_the_file_contradicts_are_refused():
+    """A stream with B-frames wrapped without composition times: which picture is the third, nothing says."""
+    data = encode(options=x264("keyint=24:min-keyint=24:bframes=3:b-adapt=0"), mux="+faststart", count=48)
+    wrapped = rewrite(data, lambda path, body: [("free", body)] if path.endswith("/ctts") else None)
+    assert wrapped != data
+    for order in (range(48), range(0, 48, 2), [20, 21, 22, 23, 24]):
+        decoder = VideoDecoder(RemoteBytes(wrapped))
+        with pytest.raises(FrameError, match="another order"):
+            list(map(decoder.get_frame_at, order))
+    with pytest.raises(FrameError, match="another order"):
+        VideoDecoder(RemoteBytes(wrapped)).get_frames_in_range(0, 20)
+
+
+def test_pictures_that_share_a_time_are_refused():
+    with pytest.raises(FrameError, match="share presentation times"):
+        PacketIndex("h264", b"", 8, 8, 0, Fraction(1), np.array([0, 2, 2]), np.ones(3, bool), np.ones(3, bool))
+    hidden = PacketIndex(
+        "h264", b"", 8, 8, 0, Fraction(1), np.array([0, 2, 2]), np.ones(3, bool), np.array([True, False, True])
+    )
+    assert hidden.num_frames == 2
 
 
 @pytest.mark.parametrize("name", ["h264", "hevc"])

@@ -12,14 +12,25 @@ from functools import lru_cache
 from .nal import Bits, is_configuration, split_heads
 
 _H264_SLICE, _H264_IDR = 1, 5
+#: Units that a packet may hold beside slices and still be left out: SEI, delimiters and filler, but no parameter sets.
+_H264_BESIDE, _HEVC_BESIDE = {6, 9, 12}, {35, 38, 39, 40}
 #: Profiles whose sequence parameter sets say more of the picture format (H.264 7.3.2.1.1).
 _H264_LONG = {44, 83, 86, 100, 110, 118, 122, 128, 134, 135, 138, 139, 244}
 _CHROMA_444 = 3
-_HEVC_SLICES = range(32)
 #: Slice types of HEVC below this refer to nothing in their own temporal layer if they are even.
 _HEVC_REFERENCE_TYPES = 16
+#: Unit types of parameter sets, and where a unit's first byte says its type.
+_PARAMETER_SETS = {"h264": ({7, 8, 13, 15}, 0, 31), "hevc": ({32, 33, 34}, 1, 63)}
 #: Bytes of a slice in which its frame number lies.
 _SLICE_HEAD = 24
+
+
+def holds_parameter_sets(codec: str, extradata: bytes, packet: bytes) -> bool:
+    """Whether a packet brings parameter sets, which a codec then has in place of those it was opened with."""
+    if codec not in _PARAMETER_SETS:
+        return False
+    kinds, shift, mask = _PARAMETER_SETS[codec]
+    return any(head[0] >> shift & mask in kinds for head in split_heads(codec, extradata, packet, 1))
 
 
 def is_disposable(codec: str, extradata: bytes, packet: bytes, following: bytes) -> bool:
@@ -35,8 +46,9 @@ def is_disposable(codec: str, extradata: bytes, packet: bytes, following: bytes)
         return _is_disposable_h264(extradata, packet, following)
     if codec == "hevc" and is_configuration(extradata, 21):
         highest = (extradata[21] >> 3 & 7) - 1  # temporal layers above the picture's may refer to it
-        heads = [head for head in split_heads(codec, extradata, packet, 2) if head[0] >> 1 & 63 in _HEVC_SLICES]
-        return bool(heads) and all(_is_unreferenced_hevc(head, highest) for head in heads)
+        heads = split_heads(codec, extradata, packet, 2)
+        slices = [head for head in heads if head[0] >> 1 & 63 not in _HEVC_BESIDE]
+        return bool(slices) and all(_is_unreferenced_hevc(head, highest) for head in slices)
     return False
 
 
@@ -47,7 +59,8 @@ def _is_unreferenced_hevc(head: bytes, highest: int) -> bool:
 
 def _is_disposable_h264(extradata: bytes, packet: bytes, following: bytes) -> bool:
     slices = _slices_h264(extradata, packet)
-    if not slices or any(unit[0] >> 5 & 3 for unit in slices):
+    beside = {head[0] & 31 for head in split_heads("h264", extradata, packet, 1)} - {head[0] & 31 for head in slices}
+    if not slices or beside - _H264_BESIDE or any(unit[0] >> 5 & 3 for unit in slices):
         return False
     behind = _slices_h264(extradata, following)
     if behind and behind[0][0] & 31 == _H264_IDR:  # nothing behind it refers to anything before

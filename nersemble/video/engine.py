@@ -16,7 +16,7 @@ import av
 import av.error
 
 from ..errors import FrameError
-from .disposable import is_disposable
+from .disposable import holds_parameter_sets, is_disposable
 from .entry import is_clean_start
 from .packets import PacketIndex, PacketReader
 
@@ -60,6 +60,7 @@ class PictureDecoder:
         self._context: Any = None
         self._threads = 1
         self._one_thread = False
+        self._has_other_sets = False  # the codec was fed parameter sets, which a flush does not take back
         self._reset()
 
     def _reset(self, start: int = 0) -> None:
@@ -70,6 +71,8 @@ class PictureDecoder:
         self._out: set[int] = set()  # the packets whose pictures came out since
         self._damaged: set[int] = set()  # packets that the codec could not read whole
         self._pending: dict[int, Any] = {}  # pictures that came out beside a wanted one
+        self._highest = -1  # place in presentation order of the last picture that came out
+        self._disordered = False  # they came out in another order than the file says
 
     @property
     def used(self) -> bool:
@@ -114,6 +117,8 @@ class PictureDecoder:
             damaged = picture is None or picture.is_corrupt or self._leans_on_damage(wanted.target)
         except FrameError as error:
             return None, str(error)
+        if self._disordered:
+            return None, "its pictures have another order than its presentation times say"
         if damaged:
             return None, "the data is damaged" if self._damaged else "the decoder left it out"
         return picture, ""
@@ -184,6 +189,9 @@ class PictureDecoder:
                 continue
             number = int(picture.pts)
             self._out.add(number)
+            if self._index.shown[number]:  # the times of hidden ones can be anything
+                self._disordered |= int(self._index.rank[number]) < self._highest
+                self._highest = max(self._highest, int(self._index.rank[number]))
             if picture.is_corrupt:
                 self._damaged.add(number)
             if number == wanted.target:
@@ -194,7 +202,8 @@ class PictureDecoder:
 
     def _begin(self, threads: int) -> None:
         """Make the codec ready for a first packet."""
-        if self._context is None or self._threads < threads:
+        if self._context is None or self._threads < threads or self._has_other_sets:
+            self._has_other_sets = False
             self._context = av.CodecContext.create(self._index.codec, "r")
             self._context.extradata = self._index.extradata
             self._context.thread_count = self._threads = threads
@@ -232,7 +241,9 @@ class PictureDecoder:
             packet = av.Packet(len(data))
             packet.update(data)
             packet.pts = packet.dts = self._fed
+            packet.is_keyframe = bool(self._index.keyframe[self._fed])
             self._fed += 1
+            self._has_other_sets |= holds_parameter_sets(self._index.codec, self._index.extradata, data)
         try:
             return list(self._context.decode(packet))
         except (av.error.FFmpegError, ValueError):  # PyAV 19 has a ValueError of its own for damaged headers

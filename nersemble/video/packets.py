@@ -66,6 +66,9 @@ class PacketIndex:
     def __post_init__(self) -> None:
         if not len(self.pts) or not self.shown.any():
             raise FrameError("The video has no frames. Was its download cut off?")
+        visible = self.pts[self.shown]
+        if len(np.unique(visible)) != len(visible):
+            raise FrameError("Pictures of the video share presentation times, so that their order is not known.")
         order = np.argsort(self.pts, kind="stable")
         rank = np.empty_like(order)
         rank[order] = np.arange(len(order))
