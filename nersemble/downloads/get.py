@@ -18,7 +18,7 @@ from ..transport.base import NotWantedError
 from ..transport.fetch import part_key, storage_error
 from ..transport.part_file import PartFile, is_written_elsewhere
 from .assets import parts_folder
-from .checks import structure_problem
+from .checks import arrival_problem, structure_problem
 from .report import FileEvent
 
 if TYPE_CHECKING:
@@ -65,8 +65,9 @@ class Getter:
         target = plan.folder / path
         before = _facts(target)
         size = before[0] if before else None
+        known = plan.record.size(path)
         if size is not None and asset not in plan.replaced:
-            right = plan.record.size(path) or self._files.stat(path, self._cancel).size
+            known = right = known or self._files.stat(path, self._cancel).size
             if right == size:
                 plan.record.add_size(path, size)
                 return FileEvent(asset, "kept", size)
@@ -77,7 +78,15 @@ class Getter:
         def is_left_to_us() -> bool:
             return not is_written_elsewhere(parts, part_key(parts, target)) and _facts(target) == before
 
-        options = FetchOptions(parts=parts, received=self._count, throttle=self._throttle, wanted=is_left_to_us)
+        def problem(came: Path, announced: bool) -> str:
+            try:
+                size = came.stat().st_size
+                doubtful = known != size if known is not None else not announced
+                return arrival_problem(came) or (self._length_problem(path, size) if doubtful else "")
+            except FileNotFoundError:  # another process took it over, which shows when it is given its name
+                return ""
+
+        options = FetchOptions(parts, self._count, self._throttle, problem, is_left_to_us)
         try:
             fetched = self._files.fetch(path, target, self._cancel, options) if is_left_to_us() else None
         except NotWantedError:
@@ -88,6 +97,11 @@ class Getter:
             return None
         plan.record.add_size(path, fetched.size)
         return FileEvent(asset, "fetched", fetched.size)
+
+    def _length_problem(self, path: str, came: int) -> str:
+        """Why what came does not have the length that the server says of the file now."""
+        now = self._files.stat(path, self._cancel).size
+        return "" if now in (came, None) else f"{came:,} bytes came of {now:,}"
 
     def _table(self, asset: AssetPath) -> FileEvent:
         """A metadata CSV, which is kept in the cache of the catalogue too."""

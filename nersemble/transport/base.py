@@ -89,12 +89,15 @@ class FetchOptions:
             by default.
         received: Called with the number of bytes as they come.
         throttle: Slows it down.
+        refuses: Asked with the path of what has come whole, before it gets its name, and whether its length had been
+            announced; says why it is not taken, or "".
         wanted: Asked once nobody else can claim what is there of it; if it says no, ``NotWantedError`` is raised.
     """
 
     parts: Path | None = None
     received: Callable[[int], object] | None = None
     throttle: Throttle | None = None
+    refuses: Callable[[Path, bool], str] | None = None
     wanted: Callable[[], bool] | None = None
 
 

@@ -185,6 +185,7 @@ def _receive(response: http.client.HTTPResponse, held: Any, method: str, exchang
     headers = {name.lower(): value for name, value in response.getheaders() if name.lower() in known}
     answer = Answer(response.status, headers, reached=True)
     expected = headers.get("content-length", "")
+    is_known = expected.isascii() and expected.isdigit()
     if method == "HEAD":
         return answer, True
     if response.status >= 300:
@@ -198,7 +199,11 @@ def _receive(response: http.client.HTTPResponse, held: Any, method: str, exchang
     sink: Sink | str
     if headers.get("content-encoding", "identity").strip().lower() not in ("", "identity"):
         sink = Refusal("the server sent it compressed, which was not asked for")
-    elif not response.chunked and not expected.isdigit():
+    elif response.getheader("transfer-encoding", "chunked").strip().lower() != "chunked":
+        sink = Refusal("the server sent it encoded, which was not asked for")
+    elif len(set(response.headers.get_all("content-length", []))) > 1:
+        sink = "the server says two lengths"
+    elif not response.chunked and not is_known:
         sink = Refusal("the server does not say how long it is, so that a cut could not be noticed")
     else:
         try:
@@ -209,7 +214,9 @@ def _receive(response: http.client.HTTPResponse, held: Any, method: str, exchang
         return Answer(answer.status, headers, failure=sink, final=isinstance(sink, Refusal), reached=True), False
     problem = ""
     if response.chunked:
-        _read_chunks(response, sink, exchange.piece)
+        received = _read_chunks(response, sink, exchange.piece)
+        if is_known and received != int(expected):
+            problem = f"{received:,} bytes came of {int(expected):,}"
     else:
         problem = _read_exactly(response.fp, held, int(expected), sink, exchange.piece)
     problem = problem or exchange.problem()
@@ -249,9 +256,13 @@ def _read_exactly(file: Any, held: Any, length: int, sink: Sink, piece: int) -> 
     return "the server sent more than it announced" if _more(held) else ""
 
 
-def _read_chunks(response: http.client.HTTPResponse, sink: Sink, size: int) -> None:
+def _read_chunks(response: http.client.HTTPResponse, sink: Sink, size: int) -> int:
+    """Hand all chunks on; how many bytes they were."""
+    received = 0
     while piece := response.read1(size):
+        received += len(piece)
         _hand_on(sink, memoryview(piece))
+    return received
 
 
 def _hand_on(sink: Sink, piece: memoryview) -> None:

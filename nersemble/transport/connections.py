@@ -9,6 +9,7 @@ import base64
 import contextlib
 import http.client
 import os
+import re
 import select
 import socket
 import ssl
@@ -22,6 +23,9 @@ from ..access import AccessURL
 CONNECT_TIMEOUT, READ_TIMEOUT = 30.0, 60.0
 #: Connections that are kept while nobody uses them, and for how long, in seconds: routers forget longer ones silently.
 KEPT, IDLE = 64, 20.0
+#: Bytes of the line in front of a chunk, at most.
+LONGEST_LINE = 65536
+_HEXADECIMAL = re.compile(rb"[0-9A-Fa-f]{1,15}")
 #: Interim answers that are passed over; a server that sends more of them never comes to the answer.
 MOST_INTERIM = 16
 
@@ -40,6 +44,14 @@ class Response(http.client.HTTPResponse):
                 return
             self.headers = self.msg = None  # type: ignore[assignment]  # so that it reads on
         raise http.client.HTTPException("too many interim answers")
+
+    def _read_next_chunk_size(self) -> int:
+        """Length of the next chunk; ``http.client`` takes a line that was cut off for a shorter number."""
+        line = self.fp.readline(LONGEST_LINE)
+        size = line.partition(b";")[0].strip()
+        if not line.endswith(b"\n") or not _HEXADECIMAL.fullmatch(size):
+            raise http.client.IncompleteRead(b"")
+        return int(size, 16)
 
 
 class Connections:

@@ -48,6 +48,10 @@ def fetch(client: HttpClient, path: str, target: Path, cancel: Cancel, options: 
         try:
             answer = _exchange(client, path, target, exchange, cancel)
             received += exchange.received
+            announced = "content-length" in answer.headers
+            if options.refuses is not None and (problem := options.refuses(part.path, announced)):
+                part.restart(None)
+                raise TransportError(f"{uri(path)} could not be fetched: {problem}. {NEXT_STEP}")
             finish_part(part, path, target)
             return Fetched(part.size, answer.headers.get("etag"), received)
         except LostClaimError:
@@ -135,7 +139,7 @@ class _Download(Exchange):
 
     def accept(self, answer: Answer) -> Sink | str:
         part, headers = self._part, answer.headers
-        if headers.get("content-type", "").strip().lower().startswith("text/html"):
+        if is_page(headers):
             return Refusal("the server sent a web page instead of it")
         self._held = b""
         if answer.status == 200:
@@ -199,7 +203,7 @@ def version_of(headers: Mapping[str, str]) -> Version | None:
     """The version that an answer is of; None if it has no name that a later answer could be asked for by."""
     length = headers.get("content-length", "")
     etag = headers.get("etag", "")
-    if not length.isdigit():
+    if not (length.isascii() and length.isdigit()):
         return None
     if re.fullmatch(r'"[\x21\x23-\x7e]*"', etag):
         return Version(etag, int(length))
@@ -209,6 +213,11 @@ def version_of(headers: Mapping[str, str]) -> Version | None:
     except (TypeError, ValueError):
         return None
     return Version(modified, int(length)) if age.total_seconds() >= SETTLED else None
+
+
+def is_page(headers: Mapping[str, str]) -> bool:
+    """Whether an answer says that it is a web page, such as one to sign in."""
+    return headers.get("content-type", "").strip().lower().startswith(("text/html", "application/xhtml"))
 
 
 def content_range(headers: Mapping[str, str]) -> tuple[int | None, int | None]:
@@ -227,4 +236,4 @@ def _names(headers: Mapping[str, str], validator: str) -> bool:
     return headers.get("etag" if validator.startswith('"') else "last-modified", validator) == validator
 
 
-__all__ = ["claim_part", "content_range", "fetch", "finish_part", "part_key", "storage_error", "version_of"]
+__all__ = ["claim_part", "content_range", "fetch", "finish_part", "is_page", "part_key", "storage_error", "version_of"]

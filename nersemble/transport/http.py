@@ -12,7 +12,7 @@ from .base import Fetched, FetchOptions, Part, Stat, uri
 from .cancel import Cancel
 from .client import HttpClient
 from .exchange import Answer, Exchange, Refusal, Sink
-from .fetch import content_range, fetch
+from .fetch import content_range, fetch, is_page
 from .policy import NEXT_STEP, Pace, raise_unless_found
 
 
@@ -62,17 +62,15 @@ class HttpFiles:
 
     def stat(self, path: str, cancel: Cancel) -> Stat:
         answer = self._ask("HEAD", path, _Body({}), cancel)
-        length = answer.headers.get("content-length", "0")
         # Some servers refuse HEAD alone, or do not say a length, or 0, in answer to it.
-        if answer.status in (403, 405, 501) or (answer.status == 200 and not (length.isdigit() and int(length))):
+        if answer.status in (403, 405, 501) or (answer.status == 200 and not _length(answer)):
             answer = self._ask("GET", path, _Glance(), cancel)
             if answer.status == 206:
                 return Stat(content_range(answer.headers)[1], answer.headers.get("etag"))
             if answer.status == 416:  # an empty file has no first byte
                 return Stat(0, answer.headers.get("etag"))
         raise_unless_found(answer.status, path)
-        length = answer.headers.get("content-length", "")
-        return Stat(int(length) if length.isdigit() else None, answer.headers.get("etag"))
+        return Stat(_length(answer), answer.headers.get("etag"))
 
     def fetch(self, path: str, target: Path, cancel: Cancel, options: FetchOptions) -> Fetched:
         return fetch(self.client, path, target, cancel, options)
@@ -87,6 +85,15 @@ class HttpFiles:
         if answer.failure and answer.failure is not _SEEN:
             raise TransportError(f"{uri(path)} could not be fetched: {answer.failure}. {NEXT_STEP}")
         return answer
+
+
+def _length(answer: Answer) -> int | None:
+    """The file's length; None if the answer does not say it, or says it of something else than the file."""
+    length = answer.headers.get("content-length", "")
+    encoded = answer.headers.get("content-encoding", "identity").strip().lower() not in ("", "identity")
+    if encoded or is_page(answer.headers) or not (length.isascii() and length.isdigit()):
+        return None
+    return int(length)
 
 
 _SEEN = Refusal("the head is enough")

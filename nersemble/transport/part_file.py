@@ -95,6 +95,11 @@ class PartFile:
             return cls(folder, key, mine, part.version)
         return cls(folder, key, folder / _name(key, None), None)
 
+    @property
+    def path(self) -> Path:
+        """Where it lies now."""
+        return self._path
+
     def write(self, piece: memoryview) -> None:
         """Append."""
         while piece:

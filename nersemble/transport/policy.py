@@ -13,6 +13,7 @@ import ssl
 import threading
 import time
 from collections.abc import Iterator, Mapping
+from datetime import timezone
 from email.utils import parsedate_to_datetime
 
 from ..errors import AccessError, AssetNotFoundError, NersembleError, TransportError
@@ -120,14 +121,20 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     if text.isascii() and text.isdigit():
         return float(text[:9])
     try:
-        until = parsedate_to_datetime(text).timestamp()
+        until = _timestamp(text)
     except (TypeError, ValueError):
         return None
     try:
-        now = parsedate_to_datetime(headers.get("date", "")).timestamp()
+        now = _timestamp(headers.get("date", ""))
     except (TypeError, ValueError):
         now = time.time()
     return max(until - now, 0.0)
+
+
+def _timestamp(date: str) -> float:
+    """Seconds since 1970 of an HTTP date, which is in UTC also where it does not say so."""
+    parsed = parsedate_to_datetime(date)
+    return (parsed if parsed.tzinfo else parsed.replace(tzinfo=timezone.utc)).timestamp()
 
 
 def describe(error: Exception) -> str:
