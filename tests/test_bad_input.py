@@ -67,7 +67,7 @@ def test_a_table_without_its_columns(folder, load):
 
 
 @pytest.mark.parametrize("name", ["camera_params", "color_calibration"])
-@pytest.mark.parametrize("text", ["{", "not json", "[]", "\x00\x01", ""])
+@pytest.mark.parametrize("text", ["{", "not json", "[]", "\x00\x01"])
 def test_a_calibration_that_is_no_json(folder, load, name, text):
     (folder / "240" / "calibration" / f"{name}.json").write_text(text)
     with pytest.raises(nersemble.CalibrationError, match=rf"240/calibration/{name}\.json"):
@@ -111,12 +111,21 @@ def test_a_missing_calibration_leaves_the_participant_out(folder, load, request)
         load()
 
 
-@pytest.mark.parametrize(
-    "content", [b"", b"this is a text, not a video\n" * 100, b"\x00" * 5000, b"\xff\xd8\xff\xe0JFIF"]
-)
+@pytest.mark.parametrize("content", [b"this is a text, not a video\n" * 100, b"\x00" * 5000, b"\xff\xd8\xff\xe0JFIF"])
 def test_a_video_that_is_none(folder, load, content):
     (folder / VIDEO).write_bytes(content)
     with pytest.raises(nersemble.FrameError, match=VIDEO):
+        load()
+
+
+@pytest.mark.parametrize(
+    "path", [VIDEO, "240/calibration/camera_params.json", "240/calibration/color_calibration.json"]
+)
+def test_an_empty_file(folder, load, path):
+    """Downloads take none; what is read where it lies is not what it should be."""
+    (folder / path).write_bytes(b"")
+    of_another_kind = nersemble.FrameError if path == VIDEO else nersemble.CalibrationError
+    with pytest.raises((of_another_kind, nersemble.TransportError), match=path):
         load()
 
 
