@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from .registration import install as _install
 
 if TYPE_CHECKING:
+    from . import prepare
     from .camera import Camera, CameraRig, resize_intrinsics
     from .color import correct_color
     from .downloads import DownloadReport, download, folder_status, plan_download
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
         FrameError,
         MissingAssetWarning,
         NersembleError,
+        PrepareError,
         SelectionError,
         StaleCatalogWarning,
         StorageError,
@@ -50,6 +52,7 @@ _HOMES = {
     "MissingAssetWarning": "errors",
     "NersembleError": "errors",
     "NersembleFileSystem": "filesystem",
+    "PrepareError": "errors",
     "SelectionError": "errors",
     "StaleCatalogWarning": "errors",
     "StorageError": "errors",
@@ -66,6 +69,9 @@ _HOMES = {
     "verify_folder": "downloads.verify",
 }
 
+#: Packages that are reached through this one.
+_ROOMS = ("prepare",)
+
 __all__ = [
     "AccessError",
     "AssetNotFoundError",
@@ -79,6 +85,7 @@ __all__ = [
     "MissingAssetWarning",
     "NersembleError",
     "NersembleFileSystem",
+    "PrepareError",
     "SelectionError",
     "StaleCatalogWarning",
     "StorageError",
@@ -91,12 +98,15 @@ __all__ = [
     "load_dataset",
     "open_folder",
     "plan_download",
+    "prepare",
     "resize_intrinsics",
     "verify_folder",
 ]
 
 
 def __getattr__(name: str) -> Any:
+    if name in _ROOMS:
+        return importlib.import_module(f".{name}", __name__)
     home = _HOMES.get(name)
     if home is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -18,6 +18,11 @@ def usable_cores() -> int:
     return os.cpu_count() or 1
 
 
+def be_worker() -> None:
+    """Let this process count as a worker, however it was started."""
+    _note_fork()
+
+
 def _is_worker() -> bool:
     # `datasets` starts its workers through `multiprocess`, which keeps a record of its own.
     libraries = (multiprocessing, sys.modules.get("multiprocess"))

@@ -8,7 +8,8 @@ NersembleError
  ├── CatalogError (ValueError)             the metadata CSVs are not what they should be
  ├── CalibrationError (ValueError)         a calibration file, camera or matrix is missing or malformed
  ├── SelectionError (ValueError)           a participant, sequence, camera or option that does not exist
- └── FrameError (ValueError)               a video or a frame that cannot be decoded exactly
+ ├── FrameError (ValueError)               a video or a frame that cannot be decoded exactly
+ └── PrepareError (RuntimeError)           prepared shards that are not what their plan says, or cannot be made here
 
 MissingAssetWarning (UserWarning)          listed files that are not there, named once
 StaleCatalogWarning (UserWarning)          the catalogue of an earlier day is used, because the server does not answer
@@ -28,6 +29,7 @@ __all__ = [
     "FrameError",
     "MissingAssetWarning",
     "NersembleError",
+    "PrepareError",
     "SelectionError",
     "StaleCatalogWarning",
     "StorageError",
@@ -80,6 +82,10 @@ class SelectionError(NersembleError, ValueError):
 
 class FrameError(NersembleError, ValueError):
     """A video that cannot be read, or a frame that cannot be decoded exactly."""
+
+
+class PrepareError(NersembleError, RuntimeError):
+    """Prepared shards that are not what their plan says, or that cannot be made here."""
 
 
 class MissingAssetWarning(UserWarning):

@@ -1,0 +1,29 @@
+"""Preparing a subset once: planned, made on one machine or a cluster, verified, and pushed to a private hub.
+
+>>> plan = nersemble.prepare.plan(participants="50-60", scale=0.25, color_correction=True)    # doctest: +SKIP
+>>> plan.run("out/", workers=8)                                                               # doctest: +SKIP
+>>> plan.verify("out/")                                                                       # doctest: +SKIP
+>>> plan.push("out/", "my-lab/heads-quarter")                                                 # doctest: +SKIP
+"""
+
+from .options import PrepareOptions
+from .planning import plan
+from .plans import PreparePlan, load_plan
+from .report import RunReport
+from .run import run_plan
+from .stages import stage
+from .unit import Unit
+from .verify import ShardReport, verify_shards
+
+__all__ = [
+    "PrepareOptions",
+    "PreparePlan",
+    "RunReport",
+    "ShardReport",
+    "Unit",
+    "load_plan",
+    "plan",
+    "run_plan",
+    "stage",
+    "verify_shards",
+]

@@ -1,0 +1,194 @@
+"""``plan``: works out what is to be prepared.
+
+It reads the header of every selected video, so that every row is known before the first picture is decoded.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ..capture import WORKERS, Capture, VideoFacts, forget_calibrations
+from ..errors import AssetNotFoundError, SelectionError
+from ..filesystem import filesystem
+from ..layout import AssetPath
+from ..opening import open_video
+from ..parallel import map_on_threads
+from ..selection import parse_config_name, select
+from ..shards import Shard, list_shards, report_missing
+from ..timesteps import Timesteps
+from .encode import encoder_for
+from .job import cache_folder
+from .names import check_config, config_name_of
+from .options import check_options
+from .plans import PreparePlan
+from .stages import Stage, check_stages, describe_stage
+from .unit import Unit, UnitVideo, cut
+
+#: Moments of a unit, about.
+CHUNK = 96
+
+
+def plan(
+    config: str | None = None,
+    *,
+    participants: Any = None,
+    sequences: Any = None,
+    cameras: Any = None,
+    stages: Sequence[Stage] | None = None,
+    config_name: str | None = None,
+    data_dir: str | os.PathLike[str] | None = None,
+    from_cache: bool = False,
+    on_missing: str = "warn",
+    chunk: int = CHUNK,
+    **options: Any,
+) -> PreparePlan:
+    """Plan what is to be prepared.
+
+    Args:
+        config: A config name such as ``"participant_240"``; or leave it out and use the options.
+        participants: An id, a range ``"50-60"``, a comma-separated string, or a list of these; all by default.
+        sequences: A name, a pattern such as ``"EMO-*"``, or a list of these; all by default.
+        cameras: A serial or a list of these; all 16 by default.
+        stages: Functions that add columns, marked by ``nersemble.prepare.stage``.
+        config_name: Name of the config that is made; by default it says which participants there are.
+        data_dir: A folder in the published layout to read; by default what the access URL names.
+        from_cache: Read what ``load_dataset`` downloaded into its cache.
+        on_missing: ``warn`` leaves out listed files that are not there, ``raise`` raises.
+        chunk: Moments of a unit of work, about; units are cut at keyframes.
+        options: How pictures are given: ``timesteps`` (such as ``"0::3"``), ``scale`` or ``size``, with
+            ``color_correction`` and ``color_order``, ``image_format`` (``jpeg``, ``png``, ``webp``), ``quality``; and
+            what a row is: ``rows`` of ``timestep``, ``frame`` or ``video``, with ``gop`` and ``crf``; as the attributes
+            of ``PrepareOptions``.
+
+    Raises:
+        SelectionError: If something named does not exist, or an option is none.
+        AssetNotFoundError: If nothing of the selection is there.
+        FrameError, CalibrationError: If a selected file is there and cannot be used.
+    """
+    checked = check_options(**options)
+    if isinstance(chunk, bool) or not isinstance(chunk, int) or chunk < 1:
+        raise SelectionError(f"chunk is a number of moments, 1 or more, not {chunk!r}.")
+    if on_missing not in ("warn", "raise"):
+        raise SelectionError(f"on_missing is warn or raise, not {on_missing!r}.")
+    written = _written(config, participants, sequences, cameras)
+    functions = check_stages(stages)
+    folder = _folder(data_dir, from_cache)
+    forget_calibrations()
+    selection = select(filesystem(folder).catalog(), **written)
+    capture = Capture(folder or filesystem().local_folder)
+    units = _units(capture, list_shards(selection, "timestep", ()), checked.wanted, chunk, on_missing)
+    return PreparePlan(
+        config=check_config(config_name or config_name_of(written["participants"], selection.name)),
+        options=checked,
+        units=units,
+        selected={name: _said(value) for name, value in written.items()},
+        encoder=encoder_for(checked),
+        stages_told=tuple(describe_stage(one) for one in functions),
+        stages=functions,
+        data_dir=None if data_dir is None else folder,
+        from_cache=from_cache,
+    )
+
+
+def _said(value: Any) -> str:
+    if value is None:
+        return "all"
+    return (
+        value if isinstance(value, str) else ",".join(map(str, value if isinstance(value, (list, tuple)) else [value]))
+    )
+
+
+def _written(config: str | None, participants: Any, sequences: Any, cameras: Any) -> dict[str, Any]:
+    given = {"participants": participants, "sequences": sequences, "cameras": cameras}
+    if config is None:
+        if all(value is None for value in given.values()):
+            raise SelectionError('Name what to prepare: participants="50-60", say, or the config "all".')
+        return given
+    for option, written in parse_config_name(config).items():
+        if given[option] is not None:
+            raise SelectionError(f"The config {config!r} and the option {option}= both name {option}. Give one.")
+        given[option] = written
+    return given
+
+
+def _folder(data_dir: str | os.PathLike[str] | None, from_cache: bool) -> str | None:
+    if data_dir is not None and from_cache:
+        raise SelectionError("data_dir= and from_cache= both say where to read. Give one.")
+    if from_cache:
+        folder = str(cache_folder())
+        if not os.path.isdir(folder):
+            raise AssetNotFoundError(
+                f"Nothing was downloaded into {folder} yet. load_dataset does so, or `nersemble download` into a "
+                "folder of your own."
+            )
+        return folder
+    if data_dir is None:
+        return None
+    if "://" in os.fspath(data_dir):
+        raise SelectionError(
+            "data_dir is a folder on disk. The access URL is not passed here, where it would be stored: set it with "
+            "`nersemble login`, or in NERSEMBLE_DATA_URL."
+        )
+    return os.path.realpath(os.path.expanduser(os.fspath(data_dir)))
+
+
+def _units(
+    capture: Capture, shards: Sequence[Shard], wanted: Timesteps, chunk: int, on_missing: str
+) -> tuple[Unit, ...]:
+    """The units of a selection, in order."""
+    assets = [asset for shard in shards for asset in shard.assets]
+    headers = dict(zip(assets, map_on_threads(lambda asset: _header(capture, asset), assets, WORKERS), strict=True))
+    missing = [asset for asset, header in headers.items() if header is None]
+    missing += _drop_uncalibrated(capture, headers)
+    report_missing(missing, on_missing, nothing_left=all(header is None for header in headers.values()))
+    units: list[Unit] = []
+    longest = 0
+    for shard in shards:
+        held = [(asset, found) for asset in shard.assets if (found := headers.pop(asset)) is not None]
+        most = max((facts.num_frames for _, (facts, _) in held), default=0)
+        longest = max(longest, most)
+        timesteps = wanted.within(most)
+        if len(timesteps):
+            starts = cut([lead for _, (_, lead) in held], timesteps, chunk)
+            videos = tuple(UnitVideo(asset.camera or "", facts) for asset, (facts, _) in held)
+            first = shard.assets[0]
+            for start, stop in zip(starts, [*starts[1:], int(timesteps[-1]) + 1], strict=True):
+                units.append(_unit(first, start, stop, videos))
+    if not units:
+        raise SelectionError(
+            f"timesteps {wanted} lie beyond every selected video: the longest has {longest} frames, 0 to {longest - 1}."
+        )
+    return tuple(units)
+
+
+def _drop_uncalibrated(capture: Capture, headers: dict[AssetPath, Any]) -> list[AssetPath]:
+    """Take out the videos of participants without calibration; the files that are not there."""
+    gone: dict[int, AssetPath] = {}
+    for participant, serial in sorted({(a.participant or 0, a.camera or "") for a, held in headers.items() if held}):
+        if participant not in gone and capture.camera_facts(participant, serial) is None:
+            gone[participant] = capture.missing_calibration(participant) or AssetPath("camera_params", participant)
+    headers.update({asset: None for asset in headers if asset.participant in gone})
+    return list(gone.values())
+
+
+def _unit(asset: AssetPath, start: int, stop: int, videos: Sequence[UnitVideo]) -> Unit:
+    """A unit, less the videos that end before it."""
+    held = tuple(video for video in videos if video.facts.num_frames > start)
+    return Unit(asset.participant or 0, asset.sequence or "", start, stop, held)
+
+
+def _header(capture: Capture, asset: AssetPath) -> tuple[VideoFacts, Any] | None:
+    """What a video's header says, and how many frames have to be decoded in front of each; None if it is not there."""
+    try:
+        with open_video(capture.path(asset)) as decoder:
+            index = decoder.index
+            facts = VideoFacts(len(decoder), decoder.width, decoder.height, decoder.fps)
+    except AssetNotFoundError:
+        return None
+    starts = {int(packet): index.start_for(int(packet)) for packet in index.packet_of}
+    lead = np.array([packet - starts[int(packet)] for packet in index.packet_of], np.int64)
+    return facts, lead

@@ -1,0 +1,187 @@
+"""``PreparePlan``: what is to be prepared, as pure data: a selection, options, and the units of the work."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from .. import __version__
+from ..errors import PrepareError
+from .job import Job
+from .names import check_config
+from .options import PrepareOptions
+from .stages import Stage, pack_stages
+from .unit import Unit, digest
+
+#: Name of a plan beside its shards.
+PLAN_FILE = "plan.json"
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class PreparePlan:
+    """What is to be prepared.
+
+    Attributes:
+        config: Name of the config, and of the folder of its shards.
+        options: How pictures are given.
+        units: The work, in the order of the data set's rows.
+        selected: What was selected, in words: participants, sequences, cameras.
+        encoder: What encodes pictures.
+        package: Version of this package that planned it.
+        stages_told: What is kept of each stage.
+        stages: The stages themselves; they are not part of a plan read from a file.
+        data_dir: The folder that videos are read from, where it is not what the access URL names; not part of the plan.
+        from_cache: Whether they are read from the cache of `datasets`; not part of the plan.
+    """
+
+    config: str
+    options: PrepareOptions
+    units: tuple[Unit, ...]
+    selected: dict[str, str]
+    encoder: str
+    package: str = __version__
+    stages_told: tuple[dict[str, Any], ...] = ()
+    stages: tuple[Stage, ...] = field(default=(), compare=False)
+    data_dir: str | None = field(default=None, compare=False)
+    from_cache: bool = field(default=False, compare=False)
+
+    # --- what is in it ------------------------------------------------------------------------------------------------
+
+    @property
+    def rows(self) -> int:
+        """How many rows there will be."""
+        return sum(len(unit.rows(self.options.wanted, self.options.rows)) for unit in self.units)
+
+    @property
+    def pictures(self) -> int:
+        """How many pictures there will be."""
+        return sum(unit.pictures(self.options.wanted) for unit in self.units)
+
+    @property
+    def participants(self) -> tuple[int, ...]:
+        """Their ids, ascending."""
+        return tuple(sorted({unit.participant for unit in self.units}))
+
+    @property
+    def hash(self) -> str:
+        """What tells it from any other plan; the same for equal inputs, wherever the videos lie."""
+        return digest({**self.as_dict(), "hash": None})
+
+    @property
+    def columns(self) -> dict[str, str]:
+        """Columns that stages add, with their kinds."""
+        return {name: kind for told in self.stages_told for name, kind in told["columns"].items()}
+
+    def __str__(self) -> str:
+        return (
+            f"Plan {self.hash} of {self.config}: {self.rows:,} rows, {self.pictures:,} pictures, {len(self.units):,} "
+            f"shards, {len(self.participants):,} participants"
+        )
+
+    def job(self, target: str | os.PathLike[str]) -> Job:
+        """What a worker has to know.
+
+        Raises:
+            PrepareError: If the plan was read from a file, and needs stages that are not at hand.
+        """
+        if len(self.stages) != len(self.stages_told):
+            names = ", ".join(told["name"] for told in self.stages_told)
+            raise PrepareError(f"The plan has stages that its file cannot hold: {names}. Plan again with stages=[...].")
+        return Job(
+            options=self.options,
+            encoder=self.encoder,
+            config=self.config,
+            target=os.fspath(target) if "://" in os.fspath(target) else os.path.abspath(os.path.expanduser(target)),
+            data_dir=self.data_dir,
+            from_cache=self.from_cache,
+            columns=self.columns,
+            stages_told=self.stages_told,
+            stages=pack_stages(self.stages) if self.stages else "",
+        )
+
+    # --- as JSON ------------------------------------------------------------------------------------------------------
+
+    def as_dict(self) -> dict[str, Any]:
+        """As JSON holds it: without paths of this machine."""
+        return {
+            "format": FORMAT,
+            "config": self.config,
+            "selected": self.selected,
+            "options": self.options.as_dict(),
+            "encoder": self.encoder,
+            "package": self.package,
+            "stages": list(self.stages_told),
+            "units": [unit.as_dict() for unit in self.units],
+        }
+
+    def to_json(self) -> str:
+        """As text, its hash included."""
+        return json.dumps({"hash": self.hash, **self.as_dict()}, indent=1)
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> PreparePlan:
+        """Read back what ``to_json`` gave.
+
+        Raises:
+            PrepareError: If it is none, was changed, or is of a newer version of this package.
+        """
+        try:
+            held = json.loads(text)
+            if held["format"] != FORMAT:
+                raise PrepareError(f"The plan was written by nersemble {held['package']}, which this one cannot read.")
+            plan = cls(
+                config=check_config(held["config"]),
+                options=PrepareOptions.from_dict(held["options"]),
+                units=tuple(Unit.from_dict(unit) for unit in held["units"]),
+                selected=held["selected"],
+                encoder=held["encoder"],
+                package=held["package"],
+                stages_told=tuple(held["stages"]),
+            )
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            problem = f"{type(error).__name__}: {error}"
+        else:
+            problem = "" if plan.hash == held.get("hash") else "it was changed after it was written"
+        if problem:
+            raise PrepareError(f"This is no plan: {problem}. Plan again.")
+        return plan
+
+    # --- what is done with it -----------------------------------------------------------------------------------------
+
+    def run(self, folder: str | os.PathLike[str], **options: Any) -> Any:
+        """Make the shards that are not there; as ``nersemble.prepare.run.run_plan``."""
+        from .run import run_plan
+
+        return run_plan(self, folder, **options)
+
+    def verify(self, folder: str | os.PathLike[str], **options: Any) -> Any:
+        """Check shards against the plan; as ``nersemble.prepare.verify.verify_shards``."""
+        from .verify import verify_shards
+
+        return verify_shards(self, folder, **options)
+
+    def push(self, folder: str | os.PathLike[str], repo_id: str, **options: Any) -> Any:
+        """Push shards to a private data set of the hub; as ``nersemble.hub.push``."""
+        # The hub comes after this room in the order of imports.
+        return importlib.import_module("nersemble.hub").push(self, folder, repo_id, **options)
+
+
+def load_plan(folder: str | os.PathLike[str]) -> PreparePlan:
+    """Read the plan of a folder of shards, or a plan's file.
+
+    Raises:
+        PrepareError: If there is none, or several.
+    """
+    place = Path(folder)
+    found = [place] if place.is_file() else sorted([*place.glob(PLAN_FILE), *place.glob(f"*/{PLAN_FILE}")])
+    if not found:
+        raise PrepareError(f"There is no {PLAN_FILE} in {place}. Is it a folder that `nersemble prepare` wrote?")
+    if len(found) > 1:
+        names = ", ".join(path.parent.name for path in found)
+        raise PrepareError(f"{place} holds several configs: {names}. Name one: {place / found[0].parent.name}.")
+    return PreparePlan.from_json(found[0].read_bytes())

@@ -1,0 +1,173 @@
+"""Running a plan on an engine: the driver, which hands out units and collects what came of them."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+from ..errors import PrepareError, SelectionError
+from ..units import format_bytes
+from .job import Job, UnitResult
+from .plans import PLAN_FILE, PreparePlan
+from .report import RunProgress, RunReport, UnitEvent
+from .target import PART, Target
+from .unit import Unit
+
+#: Engines by name, and where each is.
+ENGINES = {
+    "local": "nersemble.engines.local:LocalEngine",
+    "ray": "nersemble.engines.ray:RayEngine",
+    "datatrove": "nersemble.engines.datatrove:DatatroveEngine",
+}
+
+
+class Engine(Protocol):
+    """Runs units somewhere; a unit whose worker dies is run again."""
+
+    def run(self, job: Job, units: Sequence[Unit], done: Callable[[UnitResult], bool]) -> str:
+        """Run units in any order.
+
+        Args:
+            job: What to make of them.
+            units: Which.
+            done: Told what came of each, from the caller's thread; answers whether to go on.
+
+        Returns:
+            "", or what was handed to a scheduler that goes on by itself.
+        """
+
+
+def run_plan(
+    plan: PreparePlan,
+    folder: str | os.PathLike[str],
+    *,
+    engine: str | Engine = "local",
+    workers: int | None = None,
+    progress: bool | None = None,
+    watch: Callable[[RunProgress], object] | None = None,
+    **engine_options: Any,
+) -> RunReport:
+    """Make the shards of a plan that are not there; resuming is running it again.
+
+    Args:
+        plan: What to make.
+        folder: Where to: a folder, or a URL that fsspec can write to.  Shards lie below it in a folder named by the
+            config, with the plan.
+        engine: ``local`` (processes of this machine), ``ray`` (a Ray cluster), ``datatrove`` (Slurm), or an object that
+            does what ``Engine`` says.
+        workers: Units at a time; by default as many as there are cores.
+        progress: Show how far it is; by default on a terminal and in a notebook.
+        watch: Called with the progress as it changes.
+        engine_options: Of the engine, such as ``partition="gpu"``.
+
+    Returns:
+        What came of it.  Units that failed are in it, not raised: look at ``report.complete``.
+
+    Raises:
+        SelectionError: If there is no such engine or option.
+        PrepareError: If the folder holds shards of another plan of this name.
+        StorageError: If the folder cannot be written.
+        KeyboardInterrupt: At Ctrl-C; whole shards are kept.
+    """
+    from ..progress import display, kind_for
+
+    running = make_engine(engine, workers, engine_options)
+    target = Target(folder)
+    job = plan.job(target.text)
+    _begin(plan, target)
+    began = time.monotonic()
+    report = RunReport(target.text)
+    state = RunProgress(len(plan.units), plan.pictures)
+    sizes = {unit.name: unit.pictures(plan.options.wanted) for unit in plan.units}
+    with display(kind_for(progress), verb="Preparing") as shown:
+
+        def done(result: UnitResult) -> bool:
+            _note(report, state, result, sizes[result.unit])
+            shown.file(UnitEvent(result.unit, result.outcome, result.bytes, result.reason))
+            shown.update(state)
+            if watch is not None:
+                watch(state)
+            return not report.stopped
+
+        shown.update(state)
+        report.submitted = running.run(job, plan.units, done)
+    report.not_tried = 0 if report.submitted else len(plan.units) - report.written - report.kept - len(report.failed)
+    report.seconds = time.monotonic() - began
+    if report.complete:
+        _sweep(plan, target)
+    return report
+
+
+def make_engine(engine: str | Engine, workers: int | None, options: dict[str, Any]) -> Engine:
+    """The engine of a name.
+
+    Raises:
+        SelectionError: If there is none, or it does not take an option.
+    """
+    if workers is not None and (isinstance(workers, bool) or not isinstance(workers, int) or workers < 1):
+        raise SelectionError(f"workers is a number of 1 or more, not {workers!r}.")
+    if not isinstance(engine, str):
+        if options or workers is not None:
+            raise SelectionError("An engine of your own has its options already.")
+        return engine
+    if engine not in ENGINES:
+        raise SelectionError(f"engine is one of {', '.join(ENGINES)}, not {engine!r}.")
+    module, _, name = ENGINES[engine].partition(":")
+    made, problem = None, ""
+    try:
+        made = getattr(importlib.import_module(module), name)(workers=workers, **options)
+    except TypeError as error:
+        problem = str(error).partition(") ")[2] or str(error)
+    if made is None:
+        raise SelectionError(f"The engine {engine} was given options that it does not take: {problem}.")
+    return made
+
+
+def _begin(plan: PreparePlan, target: Target) -> None:
+    """Keep the plan beside its shards, and refuse a folder of another one."""
+    name = f"{plan.config}/{PLAN_FILE}"
+    try:
+        with target.open(name) as file:
+            held = file.read()
+    except (FileNotFoundError, NotADirectoryError):
+        held = b""
+    text = plan.to_json()
+    if held and held != text.encode():
+        before = PreparePlan.from_json(held)
+        if before.options != plan.options or before.stages_told != plan.stages_told:
+            raise PrepareError(
+                f"{target.path(plan.config)} holds shards that were made with other options: plan {before.hash}, not "
+                f"{plan.hash}. Give another folder, or another config_name=."
+            )
+    if held != text.encode():
+        target.write_text(name, text)
+
+
+def _note(report: RunReport, state: RunProgress, result: UnitResult, pictures: int) -> None:
+    if result.outcome == "failed":
+        report.failed[result.unit] = result.reason
+        state.failed += 1
+        if result.stops:
+            report.stopped = result.reason
+    else:
+        report.written += result.outcome == "written"
+        report.kept += result.outcome == "kept"
+        report.rows += result.rows
+        report.pictures += result.pictures
+        report.bytes += result.bytes
+        state.bytes_done += result.bytes
+        state.pictures_done += pictures
+    for kind, spent in result.seconds.items():
+        report.work[kind] += spent
+    state.files_done += 1
+    state.note = f"{format_bytes(report.bytes)} made" if report.bytes else ""
+
+
+def _sweep(plan: PreparePlan, target: Target) -> None:
+    """Remove what killed workers left half written; a complete plan needs none of it."""
+    for name in target.names(plan.config):
+        if name.endswith(PART):
+            target.remove(name)

@@ -1,0 +1,187 @@
+"""Stages: a caller's functions that add columns to each picture, such as masks.
+
+A stage is a callable with an attribute ``columns``, made by the decorator ``stage``:
+
+>>> @stage(brightness="float32")
+... def brightness(image, background, camera, row):
+...     return {"brightness": float(image.mean())}
+
+It gets the picture ``(H, W, 3)`` uint8 RGB as it will be encoded, the camera's still of the empty set in the same size
+and colours (None if there is none), the ``Camera`` that belongs to the picture, and the ids of the row.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from ..errors import PrepareError, SelectionError
+from .encode import encode_png
+
+#: Kinds of columns: a picture, stored as PNG, or a value.
+KINDS = ("image", "bool", "int32", "int64", "float32", "float64", "string")
+_TYPES = {"bool": pa.bool_(), "string": pa.string()}
+#: Columns that every shard has.
+TAKEN = set(
+    "participant sequence camera cameras timestep timesteps frame frames video num_frames fps width height intrinsics "
+    "world_to_camera ccm".split()
+)
+
+Stage = Callable[..., Mapping[str, Any]]
+
+
+def arrow_type(kind: str) -> pa.DataType:
+    """The Arrow type of a kind of value."""
+    return _TYPES.get(kind) or getattr(pa, kind)()
+
+
+def stage(**columns: str) -> Callable[[Stage], Stage]:
+    """Say which columns a stage adds, and of which kind each is: one of ``KINDS``.
+
+    ``image`` is ``(H, W)`` or ``(H, W, 3)`` of uint8, or a mask ``(H, W)`` of bool.
+    """
+    _check_columns(columns)
+
+    def mark(function: Stage) -> Stage:
+        function.columns = columns  # type: ignore[attr-defined]
+        return function
+
+    return mark
+
+
+def _check_columns(columns: Any) -> None:
+    if not isinstance(columns, Mapping) or not columns or not all(isinstance(name, str) for name in columns):
+        raise SelectionError('A stage names the columns it adds: @nersemble.prepare.stage(mask="image").')
+    unknown = {kind for kind in columns.values() if kind not in KINDS}
+    if unknown:
+        raise SelectionError(f"A column of a stage is one of {', '.join(KINDS)}, not {', '.join(map(repr, unknown))}.")
+    taken = sorted(TAKEN & set(columns))
+    if taken:
+        raise SelectionError(f"Every row has {', '.join(taken)} already. Give a stage's column another name.")
+
+
+def check_stages(stages: Any) -> tuple[Stage, ...]:
+    """Check stages as a caller gives them.
+
+    Raises:
+        SelectionError: If one is no stage, or two add one column.
+    """
+    stages = tuple(stages or ()) if isinstance(stages, (Sequence, type(None))) else (stages,)
+    names: list[str] = []
+    for one in stages:
+        if not callable(one):
+            raise SelectionError(f"A stage is a function, not {one!r}.")
+        columns: Any = getattr(one, "columns", None)
+        _check_columns(columns)
+        names += columns
+    if len(names) != len(set(names)):
+        raise SelectionError("Two stages add a column of one name.")
+    return stages
+
+
+def columns_of(stages: Sequence[Stage]) -> dict[str, str]:
+    """Every column that stages add, with its kind."""
+    return {name: kind for one in stages for name, kind in one.columns.items()}  # type: ignore[attr-defined]
+
+
+def describe_stage(one: Stage) -> dict[str, Any]:
+    """What a plan keeps of a stage: name, columns, and a digest of its source, as others give other rows."""
+    kind = one if inspect.isroutine(one) else type(one)
+    try:
+        source = inspect.getsource(kind)
+    except (OSError, TypeError):
+        source = ""
+    name = getattr(kind, "__qualname__", repr(kind))
+    version = str(getattr(one, "version", ""))
+    told = hashlib.sha256(f"{source}\n{version}".encode()).hexdigest()[:16]
+    return {"name": name, "columns": dict(one.columns), "source": told}  # type: ignore[attr-defined]
+
+
+def pack_stages(stages: Sequence[Stage]) -> str:
+    """Stages as text for another process.
+
+    Raises:
+        PrepareError: If they cannot be sent.
+    """
+    import dill
+
+    problem = ""
+    try:
+        return base64.b64encode(dill.dumps(tuple(stages), recurse=True)).decode()
+    except Exception as error:  # noqa: BLE001 - a caller's objects raise what they like
+        problem = f"{type(error).__name__}: {error}"
+    raise PrepareError(f"A stage cannot be sent to a worker: {problem}. Define it at the top of a module.")
+
+
+def unpack_stages(text: str) -> tuple[Stage, ...]:
+    """Read back what ``pack_stages`` gave.
+
+    Raises:
+        PrepareError: If a module that a stage needs is not there.
+    """
+    import dill
+
+    problem = ""
+    try:
+        return dill.loads(base64.b64decode(text))
+    except Exception as error:  # noqa: BLE001 - what it imports raises what it likes
+        problem = f"{type(error).__name__}: {error}"
+    raise PrepareError(f"A stage cannot be loaded by this worker: {problem}. Is its module installed here?")
+
+
+@dataclass(frozen=True)
+class StageInput:
+    """What stages are called with; as their arguments."""
+
+    image: NDArray[np.uint8]
+    background: NDArray[np.uint8] | None
+    camera: Any
+    row: dict[str, Any]
+
+
+def run_stages(stages: Sequence[Stage], given: StageInput, stem: str) -> dict[str, Any]:
+    """The values of the columns that stages add to one picture, as a shard holds them.
+
+    Args:
+        stages: What to call, in order.
+        given: Their arguments.
+        stem: Name of the picture's file without its suffix.
+
+    Raises:
+        PrepareError: If one fails, or gives something else than it said.
+    """
+    values: dict[str, Any] = {}
+    for one in stages:
+        columns: dict[str, str] = one.columns  # type: ignore[attr-defined]
+        name, problem = getattr(one, "__name__", type(one).__name__), ""
+        try:
+            told = one(given.image, given.background, given.camera, dict(given.row))
+        except Exception as error:  # noqa: BLE001 - a caller's function raises what it likes
+            problem = f"{type(error).__name__}: {error}"
+        if problem:
+            raise PrepareError(f"The stage {name} failed at {stem}: {problem}")
+        if not isinstance(told, Mapping) or set(told) != set(columns):
+            raise PrepareError(f"The stage {name} gave other columns than {', '.join(columns)} at {stem}.")
+        values |= {column: _stored(told[column], kind, f"{stem}-{column}") for column, kind in columns.items()}
+    return values
+
+
+def _stored(value: Any, kind: str, stem: str) -> Any:
+    if kind != "image":
+        try:
+            return pa.scalar(value.item() if isinstance(value, np.generic) else value, arrow_type(kind)).as_py()
+        except (pa.ArrowInvalid, pa.ArrowTypeError, TypeError, OverflowError):
+            pass
+        raise PrepareError(f"{value!r} of {stem} is no {kind}.")
+    picture = np.asarray(value)
+    if picture.dtype not in (np.uint8, np.bool_) or picture.ndim not in (2, 3) or picture.shape[2:] not in ((), (3,)):
+        raise PrepareError(f"{stem} is {picture.dtype.name} {picture.shape}, not uint8 (H, W) or (H, W, 3), or bool.")
+    return {"bytes": encode_png(picture), "path": f"{stem}.png"}

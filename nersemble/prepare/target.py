@@ -1,0 +1,167 @@
+"""Where shards go: a folder, or any URL that fsspec can write to.  Each appears under its name whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import tempfile
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+from ..errors import PrepareError, SelectionError, StorageError
+from ..transport.base import disk_problem
+
+#: Ends the names of what is being written.
+PART = ".part"
+
+
+class Target:
+    """A folder of shards, by path or URL.
+
+    Args:
+        place: The path of a folder, or a URL such as ``s3://bucket/heads``.
+
+    Raises:
+        SelectionError: If it is a URL that fsspec does not know, or names nothing.
+    """
+
+    def __init__(self, place: str | os.PathLike[str]) -> None:
+        text = os.fspath(place)
+        if not text:
+            raise SelectionError("The folder to write to is empty.")
+        self._fs: Any = None
+        if "://" in text:
+            self._fs, self.place = _open_filesystem(text)
+        else:
+            self.place = os.path.abspath(os.path.expanduser(text))
+        self.text = text if self._fs is not None else self.place
+
+    def path(self, name: str) -> str:
+        """Where a shard lies."""
+        return f"{self.place.rstrip('/')}/{name}"
+
+    def names(self, below: str) -> list[str]:
+        """Every file below a folder of it, relative to the target, sorted; none if there is no such folder."""
+        if self._fs is None:
+            root = Path(self.path(below))
+            return sorted(path.relative_to(self.place).as_posix() for path in root.rglob("*") if path.is_file())
+        prefix = self.place.rstrip("/") + "/"
+        with contextlib.suppress(FileNotFoundError):
+            return sorted(path.removeprefix(prefix) for path in self._fs.find(self.path(below)))
+        return []
+
+    def open(self, name: str) -> BinaryIO:
+        """Read a shard.
+
+        Raises:
+            FileNotFoundError: If it is not there.
+        """
+        if self._fs is None:
+            return open(self.path(name), "rb")
+        return cast(BinaryIO, self._fs.open(self.path(name), "rb"))
+
+    def size(self, name: str) -> int:
+        """Length of a shard in bytes."""
+        return os.path.getsize(self.path(name)) if self._fs is None else int(self._fs.size(self.path(name)))
+
+    def remove(self, name: str) -> None:
+        """Remove a file, if it is there."""
+        with contextlib.suppress(FileNotFoundError):
+            if self._fs is None:
+                os.unlink(self.path(name))
+            else:
+                self._fs.rm_file(self.path(name))
+
+    @contextlib.contextmanager
+    def writing(self, name: str) -> Iterator[str]:
+        """A path on disk to write a shard to, which gets its name at the end; if writing fails, nothing is left.
+
+        Raises:
+            StorageError: If the disk does not take it.
+        """
+        problem: OSError | None = None
+        part = None
+        try:
+            part = self._begin(name)
+            yield part
+            self._finish(part, name)
+        except OSError as error:
+            if error.filename is None and error.errno is None:  # not the disk's
+                raise
+            problem = error
+        finally:
+            if part is not None:
+                with contextlib.suppress(OSError):
+                    os.unlink(part)
+        if problem is not None:
+            raise StorageError(f"{self.path(name)} cannot be written: {disk_problem(problem)}.", problem.errno)
+
+    def _begin(self, name: str) -> str:
+        if self._fs is not None:
+            descriptor, part = tempfile.mkstemp(suffix=PART)
+            os.close(descriptor)
+            return part
+        final = Path(self.path(name))
+        final.parent.mkdir(parents=True, exist_ok=True)
+        return str(final.with_name(f".{final.name}.{uuid.uuid4().hex[:12]}{PART}"))
+
+    def _finish(self, part: str, name: str) -> None:
+        if self._fs is None:
+            with open(part, "rb+") as file:
+                os.fsync(file.fileno())
+            os.replace(part, self.path(name))
+            return
+        # Of most of these stores a put is whole or not at all; of the others a rename is.
+        final = self.path(name)
+        self._fs.makedirs(final.rpartition("/")[0], exist_ok=True)
+        beside = f"{final}.{uuid.uuid4().hex[:12]}{PART}"
+        try:
+            self._fs.put_file(part, beside)
+            self._fs.mv(beside, final)
+        except BaseException:
+            with contextlib.suppress(Exception):
+                self._fs.rm_file(beside)
+            raise
+
+    def write_text(self, name: str, text: str) -> None:
+        """Write a small text file."""
+        with self.writing(name) as part, open(part, "w", encoding="utf-8") as file:
+            file.write(text)
+
+    def free_bytes(self) -> int | None:
+        """Free space of the disk that the folder is on; None of a URL."""
+        if self._fs is not None:
+            return None
+        place = Path(self.place)
+        while not place.exists():
+            place = place.parent
+        return shutil.disk_usage(place).free
+
+
+def _open_filesystem(text: str) -> tuple[Any, str]:
+    import fsspec
+
+    problem = ""
+    try:
+        fs, place = fsspec.core.url_to_fs(text)
+    except (ImportError, ValueError) as error:
+        problem = str(error)
+    if problem:
+        raise SelectionError(f"Nothing can be written to {text}: {problem}. Give a folder, or a URL that fsspec knows.")
+    if getattr(fs, "protocol", "") in ("nersemble", "http", "https") or "nersemble" in str(fs.protocol):
+        raise SelectionError(f"{text.split('://')[0]}:// is read-only. Give a folder, or a URL that can be written to.")
+    return fs, place
+
+
+def check_is_folder(target: Target) -> str:
+    """The path of a target on disk.
+
+    Raises:
+        PrepareError: If it is a URL.
+    """
+    if target.text != target.place:
+        raise PrepareError(f"{target.text} is not a folder of this machine. Copy it into one first.")
+    return target.place

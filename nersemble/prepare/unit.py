@@ -1,0 +1,140 @@
+"""A unit of work: a stretch of a sequence with all its cameras, and what becomes one shard.
+
+All cameras, so that a moment stays in one row.  Units are pure data: equal plans have equal units.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..capture import VideoFacts
+from ..layout import AssetPath, canonical_sequence
+from ..timesteps import Timesteps
+
+#: Counts up when the shard of an equal unit would come out differently.
+UNIT_VERSION = 1
+
+
+@dataclass(frozen=True)
+class UnitVideo:
+    """One camera's video of a unit, and what its header said when the work was planned."""
+
+    camera: str
+    facts: VideoFacts
+
+
+@dataclass(frozen=True)
+class Unit:
+    """The frames of a sequence from ``start`` up to, not including, ``stop``, of all its cameras.
+
+    Attributes:
+        participant: Its id.
+        sequence: The sequence as the server spells it.
+        start: First timestep.
+        stop: Timestep behind the last one.
+        videos: Its cameras in rig order.
+    """
+
+    participant: int
+    sequence: str
+    start: int
+    stop: int
+    videos: tuple[UnitVideo, ...]
+
+    @property
+    def name(self) -> str:
+        """Path of its shard below the folder of the config: ``"240/EXP-1-head-000000.parquet"``."""
+        return f"{self.participant:03d}/{canonical_sequence(self.sequence)}-{self.start:06d}.parquet"
+
+    def asset(self, video: UnitVideo) -> AssetPath:
+        """The published file of one of its videos."""
+        return AssetPath("video", self.participant, self.sequence, video.camera)
+
+    def timesteps(self, wanted: Timesteps, num_frames: int) -> NDArray[np.int32]:
+        """The wanted timesteps of a video of ``num_frames`` frames that lie in this unit, ascending, int32."""
+        all_wanted = wanted.within(min(num_frames, self.stop))
+        return all_wanted[all_wanted >= self.start]
+
+    def rows(self, wanted: Timesteps, kind: str) -> list[tuple[int, str]]:
+        """The rows of its shard, in order: (timestep, camera) each, the camera "" in rows of moments.
+
+        A clip counts as one row, at its first timestep.
+        """
+        if kind == "timestep":
+            most = max(video.facts.num_frames for video in self.videos)
+            return [(int(timestep), "") for timestep in self.timesteps(wanted, most)]
+        rows = []
+        for video in self.videos:
+            held = self.timesteps(wanted, video.facts.num_frames)
+            rows += [(int(timestep), video.camera) for timestep in (held[:1] if kind == "video" else held)]
+        return rows
+
+    def pictures(self, wanted: Timesteps) -> int:
+        """How many pictures it has."""
+        return sum(len(self.timesteps(wanted, video.facts.num_frames)) for video in self.videos)
+
+    def as_dict(self) -> dict[str, Any]:
+        """As JSON holds it."""
+        return {
+            "participant": self.participant,
+            "sequence": self.sequence,
+            "start": self.start,
+            "stop": self.stop,
+            "videos": [
+                [video.camera, video.facts.num_frames, video.facts.width, video.facts.height, video.facts.fps]
+                for video in self.videos
+            ],
+        }
+
+    @classmethod
+    def from_dict(cls, held: dict[str, Any]) -> Unit:
+        """Read back what ``as_dict`` gave."""
+        videos = tuple(UnitVideo(camera, VideoFacts(*facts)) for camera, *facts in held["videos"])
+        return cls(held["participant"], held["sequence"], held["start"], held["stop"], videos)
+
+
+def digest(value: Any) -> str:
+    """Of anything that JSON can hold: 16 hexadecimal digits that are the same wherever it is equal."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True, separators=(",", ":")).encode()).hexdigest()[:16]
+
+
+def cut(leads: Sequence[NDArray[np.int64]], wanted: NDArray[np.int32], chunk: int) -> list[int]:
+    """Where to cut a sequence into units, so that hardly a frame is decoded for two of them.
+
+    Args:
+        leads: For each camera ``(num_frames,)``, how many frames have to be decoded in front of each one.
+        wanted: The wanted timesteps, ascending.
+        chunk: How many of them a unit should have; up to half as many more or fewer, and any number more where
+            keyframes are far apart.
+
+    Returns:
+        The first timestep of each unit: at keyframes of all cameras, or so near behind them that all that has to be
+        decoded twice for a cut is below 1/20 of what a unit decodes.
+    """
+    starts, place = [int(wanted[0])], 0
+    span = int(wanted[-1]) + 1
+    cost = np.zeros(span, np.int64)
+    for lead in leads:
+        cost[: len(lead)] += lead[:span]
+    while len(wanted) - place > chunk + chunk // 2:
+        first = place + max(1, chunk // 2)
+        last = place + chunk + chunk // 2
+        most = (int(wanted[min(last, len(wanted) - 1)]) - int(wanted[place])) * len(leads) // 20
+        best = None
+        while best is None and first < len(wanted) - chunk // 2:
+            costs = cost[wanted[first : last + 1]]
+            cheapest = first + int(np.argmin(costs))
+            best = cheapest if cost[wanted[cheapest]] <= most else None
+            first, last = last + 1, last + chunk
+        if best is None:
+            break
+        place = best
+        starts.append(int(wanted[place]))
+    return starts
