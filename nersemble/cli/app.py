@@ -25,6 +25,7 @@ COMMANDS: list[tuple[str, str, dict[str, Any]]] = [
     ("download", "nersemble.cli.download:download", {"cls": SpacedAssets}),
     ("status", "nersemble.cli.status:status", {}),
     ("verify", "nersemble.cli.verify:verify", {}),
+    ("prepare", "nersemble.cli.prepare:prepare", {}),
     ("demo", "nersemble.cli.demo:demo", {}),
     # Mistaken options reach the function too, which refuses them without repeating what may be a URL.
     ("login", "nersemble.cli.login:login", {"context_settings": {"ignore_unknown_options": True}}),

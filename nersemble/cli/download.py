@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -116,20 +115,7 @@ def _prepare(plan: Plan, dry_run: bool, refine: bool, yes: bool, as_json: bool, 
     asking = bool(plan.todo) and not yes
     if asking or not quiet:
         typer.echo(summary(plan), err=True)
-    return None if not asking or _agreed() else 1
-
-
-def _agreed() -> bool:
-    """The answer of the person, or of ``yes |``."""
-    typer.echo("Proceed? [y/N] ", err=True, nl=False)
-    answer = sys.stdin.readline() if sys.stdin else ""
-    if not answer:
-        typer.echo("\nThere is nobody to ask. Add --yes to download without a question.", err=True)
-        return False
-    if answer.strip().lower() in ("y", "yes"):
-        return True
-    typer.echo("Nothing was downloaded.", err=True)
-    return False
+    return None if not asking or options.agreed("Nothing was downloaded.") else 1
 
 
 def _run(plan: Plan, workers: int, max_rate: float | None, patience: float | None, as_json: bool, quiet: bool) -> int:

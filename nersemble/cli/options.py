@@ -123,6 +123,23 @@ def stop_on_signals() -> None:
             signal.signal(name, stop)
 
 
+def agreed(otherwise: str) -> bool:
+    """The answer of the person, or of ``yes |``.
+
+    Args:
+        otherwise: What to say if it is no.
+    """
+    typer.echo("Proceed? [y/N] ", err=True, nl=False)
+    answer = sys.stdin.readline() if sys.stdin else ""
+    if not answer:
+        typer.echo("\nThere is nobody to ask. Add --yes to go on without a question.", err=True)
+        return False
+    if answer.strip().lower() in ("y", "yes"):
+        return True
+    typer.echo(otherwise, err=True)
+    return False
+
+
 def print_json(value: Any) -> None:
     """Print JSON to stdout, indented."""
     typer.echo(json.dumps(value, indent=2))

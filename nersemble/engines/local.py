@@ -97,12 +97,15 @@ class _Worker:
 
     def __init__(self, job: Job) -> None:
         package = str(Path(__file__).resolve().parents[2])
-        path = os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")]))
+        # Stages are found where the caller finds them.
+        path = os.pathsep.join(dict.fromkeys([package, *(os.path.abspath(place) for place in sys.path)]))
         threads = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}
         self._process = subprocess.Popen(
             [sys.executable, "-m", "nersemble.engines.worker"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            # `-m` puts the working directory before everything else, where another package of this name could lie.
+            cwd=package,
             env={**os.environ, **threads, "PYTHONPATH": path},
             # Ctrl-C is the caller's, who ends these.
             start_new_session=True,

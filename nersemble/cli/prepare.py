@@ -1,0 +1,245 @@
+"""``nersemble prepare``: a selection made into shards, checked, and pushed where that is asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from . import options
+from .options import Camera, Participant, Sequences
+
+if TYPE_CHECKING:
+    from ..prepare import PreparePlan
+    from ..prepare.sample import PrepareEstimate
+
+#: Some units failed or were not tried: the same command, run again, goes on.
+INCOMPLETE = 2
+
+Out = Annotated[str, typer.Argument(metavar="OUT", help="A folder, or a URL that fsspec can write to.")]
+Timesteps = Annotated[
+    str | None, typer.Option("--timesteps", metavar="SLICE", help="Such as 0::3 or 0:300:3.", show_default="all")
+]
+Scale = Annotated[float | None, typer.Option(help="Resize pictures by this factor.")]
+Size = Annotated[str | None, typer.Option("--size", metavar="WxH", help="Resize pictures to this size.")]
+Correct = Annotated[bool, typer.Option("--color-correction", help="Correct colours.")]
+Order = Annotated[str, typer.Option(help="resize_first or correct_first.")]
+Format = Annotated[str, typer.Option("--format", help="jpeg, png or webp.")]
+Quality = Annotated[int, typer.Option(min=1, max=100, help="Of JPEG and WebP.")]
+Rows = Annotated[str, typer.Option(help="A row is a moment (timestep), a picture (frame) or a clip (video).")]
+Gop = Annotated[int, typer.Option(help="Pictures from keyframe to keyframe of clips.")]
+Crf = Annotated[int, typer.Option(help="x264's constant rate factor of clips.")]
+StageNames = Annotated[
+    list[str] | None,
+    typer.Option("--stage", metavar="MODULE:FUNCTION", help="A function that adds columns, such as a mask."),
+]
+ConfigName = Annotated[str | None, typer.Option(help="Name of the config.", show_default="participants")]
+DataDir = Annotated[
+    str | None,
+    typer.Option("--data-dir", metavar="DIR", help="A folder of the data set to read.", show_default="the server"),
+]
+FromCache = Annotated[bool, typer.Option("--from-cache", help="Read what load_dataset downloaded.")]
+Engine = Annotated[str, typer.Option(help="local, ray or datatrove.")]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--engine-option", metavar="NAME=VALUE", help="Of the engine, such as partition=gpu."),
+]
+Workers = Annotated[int | None, typer.Option(min=1, help="Units at a time.", show_default="cores")]
+Repo = Annotated[
+    str | None, typer.Option("--push", metavar="REPO", help="Push to this private data set once it is verified.")
+]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Print what there is to do, from a measured sample, and do nothing.")
+]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show errors alone.")]
+
+
+@dataclass(frozen=True)
+class _Call:
+    """What is to be done with a plan."""
+
+    out: str
+    engine: str
+    workers: int | None
+    settings: dict[str, Any]
+    repo: str | None
+    dry_run: bool
+    yes: bool
+    as_json: bool
+    quiet: bool
+
+
+def prepare(
+    out: Out,
+    participant: Participant = None,
+    sequence: Sequences = None,
+    camera: Camera = None,
+    timesteps: Timesteps = None,
+    scale: Scale = None,
+    size: Size = None,
+    color_correction: Correct = False,
+    color_order: Order = "resize_first",
+    image_format: Format = "jpeg",
+    quality: Quality = 95,
+    rows: Rows = "timestep",
+    gop: Gop = 12,
+    crf: Crf = 16,
+    stage: StageNames = None,
+    config_name: ConfigName = None,
+    data_dir: DataDir = None,
+    from_cache: FromCache = False,
+    engine: Engine = "local",
+    engine_option: Settings = None,
+    workers: Workers = None,
+    push: Repo = None,
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    as_json: options.AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Prepare a selection once: decoded, resized, colour-corrected and encoded into Parquet shards.
+
+    What was made is kept; the same command, run again, makes only what is missing. Exit code 2 if something could not
+    be made.
+    """
+    pictures: dict[str, Any] = {
+        "timesteps": timesteps,
+        "scale": scale,
+        "size": _size(size),
+        "color_correction": color_correction,
+    }
+    pictures |= {"color_order": color_order, "image_format": image_format, "quality": quality}
+    pictures |= {"rows": rows, "gop": gop, "crf": crf}
+    selected: dict[str, Any] = {
+        "participants": options.written(participant, "--participant"),
+        "sequences": options.written(sequence, "--sequence"),
+        "cameras": options.written(camera, "--camera"),
+    }
+    source: dict[str, Any] = {"data_dir": data_dir, "from_cache": from_cache, "config_name": config_name}
+    call = _Call(out, engine, workers, _settings(engine_option), push, dry_run, yes, as_json, quiet)
+    options.show_notes()
+    options.stop_on_signals()
+    try:
+        from .. import prepare as prepared
+
+        plan = prepared.plan(**selected, **pictures, **source, stages=[_stage(name) for name in stage or ()])
+        code = _go(plan, call)
+    except KeyboardInterrupt:
+        typer.echo("\nStopped. What was made is kept, and the same command goes on from there.", err=True)
+        code = options.STOPPED
+    if code:
+        raise typer.Exit(code)
+
+
+def _go(plan: PreparePlan, call: _Call) -> int:
+    from ..prepare.sample import estimate
+
+    pushing = None if call.repo is None else _pushing(plan, call.repo)
+    if call.dry_run or not call.yes:
+        reckoned = estimate(plan, call.workers)
+        if call.dry_run and call.as_json:
+            told = describe(plan, call.out, reckoned)
+            options.print_json({**told, "push": None if pushing is None else pushing.as_dict()})
+            return 0
+        text = summary(plan, call.out, reckoned) + ("" if pushing is None else f"\n{pushing}")
+        typer.echo(text, err=not call.dry_run)
+        if call.dry_run:
+            return 0
+        if not options.agreed("Nothing was made."):
+            return 1
+    silent = call.quiet or call.as_json
+    report = plan.run(
+        call.out, engine=call.engine, workers=call.workers, progress=False if silent else None, **call.settings
+    )
+    checked = plan.verify(call.out) if report.complete else None
+    sound = checked is not None and checked.sound
+    pushed = plan.push(call.out, call.repo) if call.repo is not None and sound else None
+    parts = {"run": report, "verify": checked, "push": pushed}
+    if call.as_json:
+        options.print_json({name: None if part is None else part.as_dict() for name, part in parts.items()})
+    if not silent or not (sound or report.submitted):
+        typer.echo("\n".join(str(part) for part in parts.values() if part is not None), err=silent)
+    return 0 if sound or report.submitted else INCOMPLETE
+
+
+def _pushing(plan: PreparePlan, repo: str) -> Any:
+    """What a push would do; asked before anything is made, so that a wrong token or a public target shows now."""
+    from ..hub import plan_push
+
+    return plan_push(plan, None, repo)
+
+
+def summary(plan: PreparePlan, out: str, reckoned: PrepareEstimate) -> str:
+    """What there is to do, for people."""
+    selected = ", ".join(f"{name} {value}" for name, value in plan.selected.items())
+    lines = [
+        f"{plan}, into {out}",
+        f"  selected      {selected}",
+        f"  rows          {plan.rows:,} of kind {plan.options.rows}",
+        f"  shards        {len(plan.units):,}",
+        f"  estimate      {reckoned}, from a sample of {reckoned.pictures} pictures",
+    ]
+    return "\n".join(lines)
+
+
+def describe(plan: PreparePlan, out: str, reckoned: PrepareEstimate) -> dict[str, Any]:
+    """What there is to do, for scripts."""
+    return {
+        "plan": plan.hash,
+        "config": plan.config,
+        "target": out,
+        "selected": plan.selected,
+        "rows": plan.rows,
+        "pictures": plan.pictures,
+        "shards": len(plan.units),
+        "estimate": {
+            "bytes": reckoned.bytes,
+            "seconds": round(reckoned.seconds, 1),
+            "workers": reckoned.workers,
+            "pictures": reckoned.pictures,
+        },
+    }
+
+
+def _size(written: str | None) -> tuple[int, int] | None:
+    if written is None:
+        return None
+    from ..errors import SelectionError
+
+    words = written.lower().split("x")
+    if len(words) != 2 or not all(word.strip().isdecimal() for word in words):
+        raise SelectionError(f"--size is width x height, such as 550x802, not {written!r}.")
+    return int(words[0]), int(words[1])
+
+
+def _stage(name: str) -> Any:
+    """The function that ``module:function`` names; modules of the working directory count."""
+    import importlib
+    import os
+    import sys
+
+    from ..errors import SelectionError
+
+    module, _, function = name.partition(":")
+    if os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
+    problem = ""
+    try:
+        return getattr(importlib.import_module(module), function)
+    except (ImportError, AttributeError, ValueError) as error:
+        problem = str(error)
+    raise SelectionError(f"--stage {name} cannot be found: {problem}. It is module:function, such as masks:matte.")
+
+
+def _settings(written: list[str] | None) -> dict[str, Any]:
+    from ..errors import SelectionError
+
+    settings: dict[str, Any] = {}
+    for word in written or ():
+        name, equals, value = word.partition("=")
+        if not equals or not name.isidentifier():
+            raise SelectionError(f"--engine-option is name=value, such as partition=gpu, not {word!r}.")
+        settings[name] = int(value) if value.isdecimal() else value
+    return settings

@@ -1,0 +1,89 @@
+"""How large and how long a preparation will be, from a few pictures of it that are made and thrown away."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass, replace
+
+from ..cores import usable_cores
+from ..errors import PrepareError
+from ..units import format_bytes
+from .plans import PreparePlan
+from .unit import Unit
+from .work import run_unit
+
+#: Stretches that are sampled, cameras and moments of each.
+PLACES, CAMERAS, MOMENTS = 3, 2, 6
+
+
+@dataclass(frozen=True)
+class PrepareEstimate:
+    """What a preparation will take, as far as a sample tells.
+
+    Attributes:
+        bytes: Of all shards.
+        seconds: With ``workers`` processes on this machine.
+        workers: How many.
+        pictures: How many pictures were made to find out.
+        seconds_each: Of one worker for one picture, by kind of work.
+    """
+
+    bytes: int
+    seconds: float
+    workers: int
+    pictures: int
+    seconds_each: dict[str, float]
+
+    def __str__(self) -> str:
+        hours, minutes = divmod(round(self.seconds / 60), 60)
+        spent = f"{hours} h {minutes:02} min" if hours else f"{minutes} min" if minutes else f"{self.seconds:.0f} s"
+        return f"about {format_bytes(self.bytes)} in {spent} with {self.workers} workers"
+
+
+def estimate(plan: PreparePlan, workers: int | None = None) -> PrepareEstimate:
+    """Make a few pictures of a plan, and reckon from them.
+
+    Args:
+        plan: What is to be prepared.
+        workers: Processes that it will be made by; by default one for each core of this machine.
+
+    Raises:
+        PrepareError: If the sample cannot be made; neither could the rest.
+    """
+    count = workers or usable_cores()
+    pictures, size = 0, 0
+    each: dict[str, float] = {}
+    with tempfile.TemporaryDirectory(prefix="nersemble-sample-") as folder:
+        job = plan.job(folder)
+        units = _spread(plan)
+        run_unit(plan.job(f"{folder}/first"), units[0])  # what is loaded once, is not counted for every picture
+        for unit in units:
+            result = run_unit(job, unit)
+            if result.outcome == "failed":
+                raise PrepareError(f"A sample of {unit.name} cannot be made: {result.reason}")
+            pictures += result.pictures
+            size += result.bytes
+            for kind, seconds in result.seconds.items():
+                each[kind] = each.get(kind, 0.0) + seconds
+    scale = plan.pictures / pictures
+    return PrepareEstimate(
+        bytes=round(size * scale),
+        seconds=sum(each.values()) * scale / count,
+        workers=count,
+        pictures=pictures,
+        seconds_each={kind: seconds / pictures for kind, seconds in each.items()},
+    )
+
+
+def _spread(plan: PreparePlan) -> list[Unit]:
+    """Beginnings of a few units from all over a plan, of some cameras each."""
+    places = sorted({len(plan.units) * number // PLACES for number in range(PLACES)})
+    units = []
+    for number, place in enumerate(places):
+        unit = plan.units[place]
+        first = number * CAMERAS % len(unit.videos)
+        videos = unit.videos[first : first + CAMERAS]
+        wanted = unit.timesteps(plan.options.wanted, max(video.facts.num_frames for video in videos))
+        if len(wanted):
+            units.append(replace(unit, stop=int(wanted[:MOMENTS][-1]) + 1, videos=videos))
+    return units

@@ -1,0 +1,431 @@
+"""What a run writes: the planned rows, each picture the one its row names, with stock features, the same every time."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import shutil
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import fsspec
+import numpy as np
+import PIL.Image
+import pyarrow.parquet as pq
+import pytest
+from _prepared import SMALL, digests, rows, shards, small_plan
+from datasets import load_dataset
+
+import nersemble
+from nersemble import Camera, VideoDecoder, correct_color, prepare
+from nersemble.demo import read_identity
+from nersemble.errors import PrepareError, SelectionError, StorageError
+from nersemble.prepare.target import Target
+
+PLACE = ("participant", "sequence", "camera", "timestep")
+
+
+def picture(stored):
+    return PIL.Image.open(io.BytesIO(stored["bytes"]))
+
+
+def seen(stored):
+    found = read_identity(picture(stored))
+    return found.participant, found.sequence, found.camera, found.timestep
+
+
+def made(plan, folder, **options):
+    report = plan.run(folder, **{"workers": 1, **options})
+    assert report.complete, report
+    return rows(folder)
+
+
+def test_rows_of_pictures_are_the_planned_ones(demo_folder, tmp_path):
+    plan = small_plan(demo_folder, rows="frame", timesteps="0::3")
+    held = made(plan, tmp_path)
+    assert len(held) == plan.rows
+    assert [seen(row["frame"]) for row in held] == [tuple(row[name] for name in PLACE) for row in held]
+    assert len({tuple(row[name] for name in PLACE) for row in held}) == plan.rows
+    assert {row["timestep"] % 3 for row in held} == {0}
+
+
+def test_rows_of_moments_hold_every_camera_that_has_the_frame(demo_folder, tmp_path):
+    plan = prepare.plan(participants=240, sequences="EXP-1-head", data_dir=demo_folder, scale=0.5, timesteps="0::5")
+    for row in made(plan, tmp_path):
+        due = [video.camera for video in plan.units[0].videos if video.facts.num_frames > row["timestep"]]
+        assert row["cameras"] == due
+        assert [seen(frame) for frame in row["frames"]] == [
+            (240, "EXP-1-head", camera, row["timestep"]) for camera in due
+        ]
+        assert {len(row[name]) for name in ("width", "height", "intrinsics", "world_to_camera", "ccm")} == {len(due)}
+
+
+def test_rows_of_clips_hold_every_wanted_frame_and_can_be_seeked(demo_folder, tmp_path):
+    plan = small_plan(demo_folder, rows="video", timesteps="0::2", gop=4, chunk=96)
+    for row in made(plan, tmp_path):
+        with VideoDecoder(io.BytesIO(row["video"]["bytes"])) as clip:
+            found = [read_identity(clip.get_frame_at(number)) for number in range(len(clip))]
+            assert [one.timestep for one in found] == row["timesteps"]
+            assert {one.camera for one in found} == {row["camera"]}
+            assert (clip.width, clip.height) == (row["width"], row["height"])
+            assert clip.fps == pytest.approx(row["fps"], rel=1e-3)
+            assert row["fps"] == pytest.approx(73 / 2)
+            keys = np.flatnonzero(clip.index.keyframe)
+            assert np.diff(keys).max(initial=0) <= 4
+
+
+@pytest.mark.parametrize("color_order", ["resize_first", "correct_first"])
+def test_pictures_and_cameras_are_those_that_load_dataset_gives(demo_folder, tmp_path, cache, color_order):
+    """Losslessly encoded they are the very pixels; and so K belongs to them in the same way."""
+    how = {"scale": 0.5, "color_correction": True, "color_order": color_order, "timesteps": "0::9"}
+    plan = small_plan(demo_folder, rows="frame", image_format="png", chunk=96, **how)
+    stored = made(plan, tmp_path)
+    ds = load_dataset("nersemble", **SMALL, **how, data_dir=str(demo_folder), split="train", cache_dir=cache)
+    streamed = {tuple(row[name] for name in PLACE): row for row in ds}
+    assert len(stored) == len(streamed)
+    for row in stored:
+        other = streamed[tuple(row[name] for name in PLACE)]
+        assert np.array_equal(np.asarray(picture(row["frame"])), np.asarray(other["frame"]))
+        for name in ("width", "height", "intrinsics", "world_to_camera", "ccm"):
+            assert row[name] == other[name], name
+
+
+@pytest.mark.parametrize("image_format", ["jpeg", "png", "webp"])
+def test_every_format_is_what_it_says(demo_folder, tmp_path, image_format):
+    plan = small_plan(demo_folder, rows="frame", image_format=image_format, timesteps="0::20")
+    exact = {tuple(row[name] for name in PLACE): row for row in rows_of_png(demo_folder, tmp_path / "png")}
+    for row in made(plan, tmp_path / "out"):
+        image = picture(row["frame"])
+        assert image.format == {"jpeg": "JPEG", "png": "PNG", "webp": "WEBP"}[image_format]
+        other = np.asarray(picture(exact[tuple(row[name] for name in PLACE)]["frame"]), float)
+        assert np.abs(np.asarray(image, float) - other).mean() < 4
+        assert "/" not in row["frame"]["path"]
+
+
+def rows_of_png(demo_folder, folder):
+    return made(small_plan(demo_folder, rows="frame", image_format="png", timesteps="0::20"), folder)
+
+
+def test_shards_are_read_by_datasets_without_this_package(demo_folder, tmp_path):
+    for kind in prepare.options.ROWS:
+        made(small_plan(demo_folder, rows=kind, timesteps="0::10"), tmp_path / kind)
+    code = """
+import sys
+sys.modules["nersemble"] = None
+from datasets import Image, load_dataset
+for kind in ("frame", "timestep"):
+    for streaming in (False, True):
+        files = f"{sys.argv[1]}/{kind}/**/*.parquet"
+        ds = load_dataset("parquet", data_files=files, split="train", streaming=streaming, cache_dir=sys.argv[2])
+        row = next(iter(ds))
+        frame = row["frame"] if kind == "frame" else row["frames"][0]
+        assert frame.size == (138, 201), frame
+        assert len(row["intrinsics"]) == (3 if kind == "frame" else 2)
+ds = load_dataset("parquet", data_files=f"{sys.argv[1]}/video/**/*.parquet", split="train", cache_dir=sys.argv[2])
+assert type(ds.features["video"]).__name__ == "Video"
+print("read")
+"""
+    command = [sys.executable, "-W", "ignore", "-c", code, str(tmp_path), str(tmp_path / "cache")]
+    assert subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path).stdout == "read\n"
+
+
+def test_the_same_plan_gives_the_same_bytes_wherever_the_videos_lie(demo_folder, access, tmp_path):
+    first, again, served = (tmp_path / name for name in ("first", "again", "served"))
+    made(small_plan(demo_folder, color_correction=True), first, workers=2)
+    made(small_plan(demo_folder, color_correction=True), again, workers=1)
+    made(small_plan(None, color_correction=True), served, workers=1)
+    assert len(digests(first)) > 2
+    assert digests(first) == digests(again) == digests(served)
+
+
+def test_running_again_makes_only_what_is_not_there_and_whole(demo_folder, tmp_path):
+    plan = small_plan(demo_folder)
+    made(plan, tmp_path)
+    before = digests(tmp_path)
+    assert len(before) == 3
+    gone, cut, other = shards(tmp_path)
+    gone.unlink()
+    cut.write_bytes(cut.read_bytes()[:-100])
+    made(small_plan(demo_folder, quality=50), tmp_path / "coarse")
+    shutil.copy(shards(tmp_path / "coarse")[2], other)
+    shutil.rmtree(tmp_path / "coarse")
+    report = plan.run(tmp_path, workers=1)
+    assert (report.written, report.kept) == (3, len(plan.units) - 3)
+    assert digests(tmp_path) == before
+
+
+def test_a_plan_read_from_its_file_goes_on(demo_folder, tmp_path):
+    made(small_plan(demo_folder), tmp_path)
+    shards(tmp_path)[0].unlink()
+    read = prepare.load_plan(tmp_path)
+    assert not read.verify(tmp_path).sound
+    assert read.hash == small_plan(demo_folder).hash
+
+
+def test_shards_of_other_options_are_not_written_over(demo_folder, tmp_path):
+    made(small_plan(demo_folder), tmp_path)
+    before = digests(tmp_path)
+    with pytest.raises(PrepareError, match="other options"):
+        small_plan(demo_folder, quality=50).run(tmp_path, workers=1)
+    assert digests(tmp_path) == before
+
+
+def test_a_plan_that_grew_keeps_what_is_there(demo_folder, tmp_path):
+    made(small_plan(demo_folder, config_name="some"), tmp_path)
+    wider = small_plan(demo_folder, sequences="EXP-1-head,EMO-1*", config_name="some")
+    report = wider.run(tmp_path, workers=1)
+    assert report.kept == len(small_plan(demo_folder).units)
+    assert report.complete
+    assert wider.verify(tmp_path).sound
+
+
+def test_nothing_half_written_is_left(demo_folder, tmp_path):
+    plan = small_plan(demo_folder)
+    shard = tmp_path / plan.config / plan.units[0].name
+    shard.parent.mkdir(parents=True)
+    stale = shard.with_name(f".{shard.name}.0123.part")
+    stale.write_bytes(b"half")
+    made(plan, tmp_path)
+    assert {path.suffix for path in tmp_path.rglob("*") if path.is_file()} == {".parquet", ".json"}
+
+
+def test_a_unit_that_fails_is_reported_and_the_others_are_made(demo_folder, tmp_path):
+    folder = tmp_path / "capture"
+    shutil.copytree(demo_folder / "240", folder / "240")
+    plan = small_plan(folder, sequences="EXP-1-head,EMO-1*")
+    video = folder / "240/sequences/EXP-1-head/images/cam_222200037.mp4"
+    kept = video.read_bytes()
+    video.unlink()
+    report = plan.run(tmp_path / "out", workers=2)
+    assert not report.complete
+    assert all("EXP-1-head" in name for name in report.failed)
+    assert "cam_222200037.mp4" in str(report)
+    assert report.written == sum("EMO-1" in unit.name for unit in plan.units)
+    with pytest.raises(PrepareError, match="Run it again"):
+        report.raise_if_incomplete()
+    video.write_bytes(kept)
+    assert plan.run(tmp_path / "out", workers=2).complete
+    assert plan.verify(tmp_path / "out").sound
+
+
+def test_a_video_that_changed_since_it_was_planned_is_not_taken_for_the_other(demo_folder, tmp_path):
+    folder = tmp_path / "capture"
+    shutil.copytree(demo_folder / "240", folder / "240")
+    plan = small_plan(folder)
+    images = folder / "240/sequences"
+    other = next(images.glob("EMO-1*/images/cam_222200037.mp4"))
+    shutil.copy(other, images / "EXP-1-head/images/cam_222200037.mp4")
+    with VideoDecoder(other) as decoder:
+        different = len(decoder) != plan.units[0].videos[-1].facts.num_frames
+    report = plan.run(tmp_path / "out", workers=1)
+    assert report.complete != different
+    assert not different or "has changed" in str(report)
+
+
+def test_a_damaged_frame_is_a_failed_unit_never_a_wrong_row(demo_folder, tmp_path):
+    folder = tmp_path / "capture"
+    shutil.copytree(demo_folder / "240", folder / "240")
+    plan = small_plan(folder)
+    video = folder / "240/sequences/EXP-1-head/images/cam_222200037.mp4"
+    data = bytearray(video.read_bytes())
+    middle = len(data) // 2
+    data[middle : middle + 400] = bytes(400)
+    video.write_bytes(data)
+    report = plan.run(tmp_path / "out", workers=1)
+    assert report.failed
+    for row in rows(tmp_path / "out"):
+        assert [seen(frame) for frame in row["frames"]] == [
+            (240, "EXP-1-head", camera, row["timestep"]) for camera in row["cameras"]
+        ]
+
+
+# --- where to ---------------------------------------------------------------------------------------------------------
+
+
+def test_shards_go_to_any_url_that_fsspec_can_write(demo_folder, tmp_path):
+    made(small_plan(demo_folder), tmp_path / "folder")
+    url = f"file://{tmp_path}/by-url"
+    plan = small_plan(demo_folder)
+    assert plan.run(url, workers=1).complete
+    assert digests(tmp_path / "by-url") == digests(tmp_path / "folder")
+    again = plan.run(url, workers=1)
+    assert (again.written, again.kept) == (0, len(plan.units))
+    assert plan.verify(url).sound
+
+
+@pytest.mark.parametrize("place", ["", "nersemble://out", "https://example.invalid/out", "nowhere://out"])
+def test_a_place_that_cannot_be_written_to_is_refused(demo_folder, place):
+    with pytest.raises(SelectionError):
+        small_plan(demo_folder).run(place)
+
+
+def test_a_shard_appears_whole_or_not_at_all(tmp_path):
+    target = Target(tmp_path)
+    with pytest.raises(ZeroDivisionError), target.writing("a/shard") as part:
+        Path(part).write_bytes(b"half")
+        assert not (tmp_path / "a/shard").exists()
+        raise ZeroDivisionError
+    assert list((tmp_path / "a").iterdir()) == []
+    memory = Target("memory://somewhere")
+    with memory.writing("a/shard") as part:
+        Path(part).write_bytes(b"whole")
+    assert fsspec.filesystem("memory").cat("/somewhere/a/shard") == b"whole"
+    assert memory.names("a") == ["a/shard"]
+
+
+def test_a_folder_that_takes_nothing_stops_the_run(demo_folder, tmp_path):
+    plan = small_plan(demo_folder)
+    with pytest.raises(StorageError, match="cannot be written"):
+        plan.run("/proc/nowhere", workers=1)
+    (tmp_path / plan.config).mkdir()
+    (tmp_path / plan.config / "240").write_text("a file where the folder of shards should be")
+    report = plan.run(tmp_path, workers=1)
+    assert len(report.failed) == len(plan.units)
+    assert "cannot be written" in str(report)
+
+
+# --- stages -----------------------------------------------------------------------------------------------------------
+
+
+@prepare.stage(mask="image", brightness="float32", name="string")
+def look(image, background, camera, row):
+    assert isinstance(camera, Camera)
+    assert (camera.width, camera.height) == image.shape[1::-1]
+    assert image.shape == background.shape
+    difference = np.abs(image.astype(int) - background).sum(-1)
+    return {"mask": difference > 40, "brightness": image.mean(), "name": f"{row['camera']}-{row['timestep']}"}
+
+
+@pytest.mark.parametrize("kind", prepare.options.ROWS)
+def test_a_stage_adds_columns_to_every_picture(demo_folder, tmp_path, kind):
+    plan = small_plan(demo_folder, rows=kind, stages=[look], timesteps="0::4", chunk=96, color_correction=True)
+    for row in made(plan, tmp_path):
+        masks, names = row["mask"], row["name"]
+        if kind == "frame":
+            assert names == f"{row['camera']}-{row['timestep']}"
+            assert picture(masks).size == (row["width"], row["height"])
+            continue
+        steps = row["timesteps"] if kind == "video" else [row["timestep"]] * 2
+        cameras = [row["camera"]] * len(steps) if kind == "video" else row["cameras"]
+        assert names == [f"{camera}-{step}" for camera, step in zip(cameras, steps, strict=True)]
+        assert {picture(mask).mode for mask in masks} == {"L"}
+        assert {value for mask in masks for value in np.unique(picture(mask))} <= {0, 255}
+    assert plan.verify(tmp_path).sound
+
+
+def test_a_stage_is_part_of_the_plan(demo_folder, tmp_path):
+    plan = small_plan(demo_folder, stages=[look])
+    assert plan.hash != small_plan(demo_folder).hash
+    made(plan, tmp_path)
+    read = prepare.load_plan(tmp_path)
+    assert read == plan
+    assert read.verify(tmp_path).sound
+    with pytest.raises(PrepareError, match="look"):
+        read.run(tmp_path)
+
+
+BROKEN = {
+    "raises": lambda *_: 1 / 0,
+    "other columns": lambda *_: {"other": 1},
+    "no columns": lambda *_: None,
+    "a wrong shape": lambda *_: {"mask": np.zeros((2, 2, 2), np.uint8)},
+    "a wrong type": lambda *_: {"mask": np.zeros((2, 2))},
+}
+
+
+@pytest.mark.parametrize("broken", BROKEN.values(), ids=BROKEN)
+def test_a_stage_that_fails_is_named(demo_folder, tmp_path, broken):
+    function = prepare.stage(mask="image")(broken)
+    report = small_plan(demo_folder, stages=[function]).run(tmp_path, workers=1)
+    assert len(report.failed) == report.not_tried + len(small_plan(demo_folder).units)
+    assert "stage" in str(report)
+    assert shards(tmp_path) == []
+
+
+@pytest.mark.parametrize("columns", [{"mask": "picture"}, {"frame": "image"}, {}])
+def test_columns_that_cannot_be_added_are_refused(columns):
+    with pytest.raises(SelectionError, match=r"stage|column"):
+        prepare.stage(**columns)
+
+
+def test_a_stage_of_two_names_for_one_column_is_refused(demo_folder):
+    with pytest.raises(SelectionError, match="one name"):
+        small_plan(demo_folder, stages=[look, look])
+
+
+# --- secrets, memory --------------------------------------------------------------------------------------------------
+
+
+def test_the_access_url_is_in_no_shard_plan_or_process(access, tmp_path):
+    plan = small_plan(None, timesteps="0::2")
+    secret = access.url.split("://")[1].encode()
+    lines: list[bytes] = []
+    done = threading.Event()
+
+    def watch():
+        while not done.is_set():
+            for path in Path("/proc").glob("[0-9]*/cmdline"):
+                try:
+                    lines.append(path.read_bytes())
+                except OSError:
+                    continue
+
+    watching = threading.Thread(target=watch)
+    watching.start()
+    try:
+        made(plan, tmp_path, workers=2)
+    finally:
+        done.set()
+        watching.join()
+    assert any(b"nersemble.engines.worker" in line for line in lines)
+    assert not any(secret in line for line in lines)
+    assert secret.decode() not in json.dumps(plan.as_dict()) + repr(plan) + plan.job(tmp_path).to_json()
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert files
+    assert not any(secret in path.read_bytes() for path in files)
+
+
+def test_a_worker_without_access_says_so_and_stops_the_run(access, tmp_path, monkeypatch):
+    plan = small_plan(None)
+    monkeypatch.delenv("NERSEMBLE_DATA_URL")
+    report = plan.run(tmp_path, workers=1)
+    assert "No access URL" in report.stopped
+    assert report.not_tried == len(plan.units) - 1
+
+
+def test_row_groups_stay_small(demo_folder, tmp_path):
+    made(prepare.plan(participants=240, sequences="EXP-1-head", data_dir=demo_folder, rows="frame"), tmp_path)
+    for path in shards(tmp_path):
+        found = pq.ParquetFile(path).metadata
+        for number in range(found.num_row_groups):
+            group = found.row_group(number)
+            assert group.num_rows <= 256
+            assert group.total_byte_size < 24 << 20
+
+
+def test_every_core_is_used_by_default_and_workers_by_one_thread(demo_folder, tmp_path):
+    @prepare.stage(cores="int32")
+    def cores(image, background, camera, row):
+        from nersemble.cores import usable_cores
+
+        return {"cores": usable_cores()}
+
+    held = made(small_plan(demo_folder, stages=[cores], timesteps="0::20", rows="frame"), tmp_path)
+    assert {row["cores"] for row in held} == {1}
+    assert os.cpu_count() is not None
+
+
+def test_correcting_colours_is_what_correct_color_does(demo_folder, tmp_path):
+    how = {"rows": "frame", "image_format": "png", "timesteps": "0::30", "scale": None}
+    plain = made(small_plan(demo_folder, **how), tmp_path / "plain")
+    corrected = made(small_plan(demo_folder, **how, color_correction=True), tmp_path / "corrected")
+    for before, after in zip(plain, corrected, strict=True):
+        due = correct_color(np.asarray(picture(before["frame"])), before["ccm"])
+        assert np.array_equal(np.asarray(picture(after["frame"])), due)
+
+
+def test_the_package_offers_it(demo_folder):
+    assert nersemble.prepare.plan is prepare.plan
