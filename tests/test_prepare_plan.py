@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import shutil
 
+import _videos
 import numpy as np
 import pytest
 from _prepared import SMALL, small_plan
 
-from nersemble import prepare
+from nersemble import VideoDecoder, prepare
 from nersemble.errors import AssetNotFoundError, FrameError, MissingAssetWarning, PrepareError, SelectionError
 from nersemble.prepare.names import check_config, config_name_of
 from nersemble.prepare.unit import cut
@@ -231,3 +232,11 @@ def test_what_load_dataset_downloaded_can_be_read_from_its_cache(access, monkeyp
     plan = small_plan(None, from_cache=True)
     assert plan.hash == small_plan(demo_folder).hash
     assert plan.run(tmp_path / "out", workers=1).complete
+
+
+@pytest.mark.parametrize("name", sorted(_videos.VIDEOS))
+def test_what_is_decoded_in_front_of_a_frame_is_what_the_index_says(name, tmp_path):
+    with VideoDecoder(_videos.write(tmp_path, name)) as decoder:
+        index = decoder.index
+        due = [int(packet) - index.start_for(int(packet)) for packet in index.packet_of]
+        assert index.leads().tolist() == due

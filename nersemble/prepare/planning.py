@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..capture import WORKERS, Capture, VideoFacts, forget_calibrations
 from ..errors import AssetNotFoundError, SelectionError
@@ -181,14 +182,11 @@ def _unit(asset: AssetPath, start: int, stop: int, videos: Sequence[UnitVideo]) 
     return Unit(asset.participant or 0, asset.sequence or "", start, stop, held)
 
 
-def _header(capture: Capture, asset: AssetPath) -> tuple[VideoFacts, Any] | None:
+def _header(capture: Capture, asset: AssetPath) -> tuple[VideoFacts, NDArray[np.int64]] | None:
     """What a video's header says, and how many frames have to be decoded in front of each; None if it is not there."""
     try:
         with open_video(capture.path(asset)) as decoder:
-            index = decoder.index
             facts = VideoFacts(len(decoder), decoder.width, decoder.height, decoder.fps)
+            return facts, decoder.index.leads()
     except AssetNotFoundError:
         return None
-    starts = {int(packet): index.start_for(int(packet)) for packet in index.packet_of}
-    lead = np.array([packet - starts[int(packet)] for packet in index.packet_of], np.int64)
-    return facts, lead

@@ -103,6 +103,16 @@ class PacketIndex:
         keys = keys[self.pts[keys] <= self.pts[packet]]
         return int(keys[-1]) if len(keys) else 0
 
+    def leads(self) -> NDArray[np.int64]:
+        """How many packets are decoded in front of each timestep, from ``start_for`` on: ``(timesteps,)`` int64."""
+        keys = np.flatnonzero(self.keyframe)
+        if not len(keys):
+            return self.packet_of.copy()
+        place = np.searchsorted(keys, self.packet_of, side="right") - 1
+        while (late := (place >= 0) & (self.pts[keys[place]] > self.pts[self.packet_of])).any():
+            place[late] -= 1
+        return self.packet_of - np.where(place >= 0, keys[place], 0)
+
     def keyframe_before(self, packet: int) -> int | None:
         """The last keyframe in front of ``packet``, the first packet if there is none, None in front of that."""
         if packet == 0:
