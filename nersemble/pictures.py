@@ -22,6 +22,7 @@ class FramePicture(PIL.Image.Image):
         filename: What the picture is written back as; see ``VideoFrame``.
     """
 
+    _im: Any = None
     _pixels: NDArray[np.uint8] | None = None
 
     def __init__(self, pixels: NDArray[np.uint8], filename: str) -> None:
@@ -34,13 +35,34 @@ class FramePicture(PIL.Image.Image):
         self._pixels.flags.writeable = False
         self.filename = filename
 
+    @property
+    def im(self) -> Any:
+        """What PIL works on, made when it is first asked for: not all of PIL calls ``load`` before."""
+        pixels = self._pixels
+        if self._im is None and pixels is not None:
+            self._im = as_image(pixels).im
+            self._pixels = None  # only now: another thread may look
+        return self._im
+
+    @im.setter
+    def im(self, im: Any) -> None:
+        self._im = im
+
     def load(self) -> Any:
         """Hand the pixels over to PIL."""
-        pixels = self._pixels
-        if pixels is not None:
-            self.im = as_image(pixels).im
-            self._pixels = None  # only now: another thread may look
+        _ = self.im
         return super().load()
+
+    def close(self) -> None:
+        """Give up the pixels."""
+        super().close()
+        self._pixels = None
+
+    def __eq__(self, other: object) -> bool:
+        """Whether the other is an equal picture, of a row or of PIL's own making, such as a copy."""
+        return self.copy() == (other.copy() if isinstance(other, FramePicture) else other)
+
+    __hash__ = None  # type: ignore[assignment]  # pictures can be changed
 
     @property
     def __array_interface__(self) -> dict[str, Any]:
