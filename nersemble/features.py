@@ -17,8 +17,11 @@ if TYPE_CHECKING:
 
 _REFERENCES_ONLY = "A VideoFrame column stores references to frames"
 _TIMESTEP = "#timestep="
-#: Orders of resizing and colour correction, where both are asked for; the first is the official kit's.
-_KEEP_PICTURES = "To keep changed pictures, give them a column of their own, of type datasets.Image."
+_KEEP_PICTURES = (
+    "A picture that was changed, also in place, is no frame any more. To leave the column as it is, change a copy: "
+    'row["frame"].copy(). To keep changed pictures, return them as a new column, which becomes one of type '
+    "datasets.Image, or give map(..., features=...) in which this column is a datasets.Image."
+)
 
 
 @dataclass
@@ -131,14 +134,18 @@ def _parse_reference(filename: str | None) -> tuple[str, int] | None:
 
 
 def _from_pictures(storage: pa.Array) -> pa.Array:
-    """References from what ``datasets`` makes of unchanged decoded pictures: ``{"path": filename, "bytes": None}``."""
+    """References from what ``datasets`` makes of pictures: ``{"path": filename, "bytes": None}`` of unchanged ones."""
     if not pa.types.is_struct(storage.type) or {f.name for f in storage.type} != {"path", "bytes"}:
         return storage
-    if storage.field("bytes").null_count < len(storage) or not pa.types.is_string(storage.field("path").type):
-        return storage
-    found = [name is not None and _parse_reference(name) for name in storage.field("path").to_pylist()]
-    if not all(found[i] for i, valid in enumerate(storage.is_valid().to_pylist()) if valid):
-        return storage
+    embedded = storage.field("bytes").is_valid().to_pylist()
+    found = [
+        name is not None and not inside and _parse_reference(name)
+        for name, inside in zip(storage.field("path").to_pylist(), embedded, strict=True)
+    ]
+    valid = storage.is_valid().to_pylist()
+    others = sum(one and not reference for one, reference in zip(valid, found, strict=True))
+    if others:
+        raise FrameError(f"{_REFERENCES_ONLY}; {others} of {len(storage)} pictures are none. {_KEEP_PICTURES}")
     rows = [{"path": one[0], "timestep": one[1]} if one else None for one in found]
     return pa.array(rows, VideoFrame.pa_type)
 

@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 
 from .video.resize import as_image
 
+#: Rows that are compared at once.
+_BAND = 128
+
 
 class FramePicture(PIL.Image.Image):
     """A decoded frame, in RGB.
@@ -19,11 +22,13 @@ class FramePicture(PIL.Image.Image):
 
     Args:
         pixels: ``(H, W, 3)`` uint8, which nobody may change any more.
-        filename: What the picture is written back as; see ``VideoFrame``.
+        filename: The name of these pixels, which ``datasets`` stores instead of them; see ``VideoFrame``.
     """
 
     _im: Any = None
     _pixels: NDArray[np.uint8] | None = None
+    _filename = ""
+    _named_otherwise = False
 
     def __init__(self, pixels: NDArray[np.uint8], filename: str) -> None:
         super().__init__()
@@ -33,15 +38,40 @@ class FramePicture(PIL.Image.Image):
         self._size = pixels.shape[1], pixels.shape[0]
         self._pixels = pixels.view()
         self._pixels.flags.writeable = False
-        self.filename = filename
+        self._filename = filename
+
+    @property
+    def filename(self) -> str:
+        """The name of the pixels; empty once they were changed, so that what is stored is the picture itself.
+
+        PIL gives no notice of a change (drawing writes into ``im``, and so do the pixels that ``load`` gives): PIL's
+        pixels are compared with the decoder's, which are kept for it.  An assigned name is kept whatever happens.
+        """
+        return self._filename if self._named_otherwise or self._unchanged() else ""
+
+    @filename.setter
+    def filename(self, filename: str) -> None:
+        self._filename = filename
+        self._named_otherwise = True
+
+    def _unchanged(self) -> bool:
+        pixels = self._pixels
+        if pixels is None or self._im is None:
+            return pixels is not None
+        if (self.mode, self.size) != ("RGB", pixels.shape[1::-1]):
+            return False
+        width, height = self.size
+        for top in range(0, height, _BAND):  # a fresh copy of all of them would cost thrice as much
+            band = self.crop((0, top, width, min(top + _BAND, height)))
+            if band.tobytes() != pixels[top : top + _BAND].tobytes():
+                return False
+        return True
 
     @property
     def im(self) -> Any:
         """What PIL works on, made when it is first asked for: not all of PIL calls ``load`` before."""
-        pixels = self._pixels
-        if self._im is None and pixels is not None:
-            self._im = as_image(pixels).im
-            self._pixels = None  # only now: another thread may look
+        if self._im is None and self._pixels is not None:
+            self._im = as_image(self._pixels).im
         return self._im
 
     @im.setter
@@ -54,7 +84,8 @@ class FramePicture(PIL.Image.Image):
         return super().load()
 
     def close(self) -> None:
-        """Give up the pixels."""
+        """Give up the pixels, but not their name."""
+        self.filename = self.filename
         super().close()
         self._pixels = None
 
@@ -67,7 +98,7 @@ class FramePicture(PIL.Image.Image):
     @property
     def __array_interface__(self) -> dict[str, Any]:
         pixels = self._pixels
-        if pixels is None:
+        if pixels is None or self._im is not None:
             return super().__array_interface__
         # Not an address, which would not keep the pixels alive when PIL takes over: a buffer, and where they lie in it.
         rows, columns, _ = pixels.shape
