@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import operator
 import os
+import reprlib
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from .errors import FrameError, SelectionError
 from .frames import COLOR_ORDERS, RESIZE_FIRST, FrameOptions, FrameReference, read_frame
@@ -79,7 +83,8 @@ class VideoFrame:
             path, timestep = value
         else:
             raise FrameError(f"{_REFERENCES_ONLY}, not {type(value).__name__}. {_KEEP_PICTURES}")
-        return {"path": os.fspath(path), "timestep": int(timestep)}
+        path, timestep = _check_reference(path, timestep)
+        return {"path": path, "timestep": timestep}
 
     def decode_example(self, value: dict[str, Any], token_per_repo_id: Any = None) -> PIL.Image.Image:
         """Decode a reference to a picture."""
@@ -90,19 +95,31 @@ class VideoFrame:
         return FramePicture(read_frame(reference), f"{reference.path}{_TIMESTEP}{reference.timestep}")
 
     def reference(self, value: dict[str, Any]) -> FrameReference:
-        """The frame that a stored value refers to, as this feature gives it."""
+        """The frame that a stored value refers to, as this feature gives it.
+
+        Raises:
+            FrameError: If the value is no reference.
+        """
+        if not isinstance(value, dict):
+            raise FrameError(f"{_REFERENCES_ONLY}, dicts of path and timestep, not {type(value).__name__}.")
+        path, timestep = _check_reference(value.get("path"), value.get("timestep"))
         options = FrameOptions(self.scale, self.size, self.color_correction, self.color_order)
-        return FrameReference(value["path"], value["timestep"], options)
+        return FrameReference(path, timestep, options)
 
     def cast_storage(self, storage: pa.Array) -> pa.StructArray:
-        """Cast an Arrow array of references, whatever the order and width of its fields."""
+        """Cast an Arrow array of references, whatever the order and width of its fields.
+
+        Raises:
+            FrameError: If it holds something else; a row may be null, a part of a reference may not.
+        """
+        if pa.types.is_null(storage.type):  # rows without a frame, all of them
+            return pa.nulls(len(storage), self.pa_type)
         storage = _from_pictures(storage)
         if not pa.types.is_struct(storage.type) or {f.name for f in storage.type} != {"path", "timestep"}:
             raise FrameError(f"{_REFERENCES_ONLY}, struct<path, timestep>, not {storage.type}. {_KEEP_PICTURES}")
+        paths, timesteps = _parts(storage)
         return pa.StructArray.from_arrays(
-            [storage.field("path").cast(pa.string()), storage.field("timestep").cast(pa.int32())],
-            fields=list(self.pa_type),
-            mask=storage.is_null() if storage.null_count else None,
+            [paths, timesteps], fields=list(self.pa_type), mask=storage.is_null() if storage.null_count else None
         )
 
     def embed_storage(
@@ -126,6 +143,47 @@ class VideoFrame:
         from datasets import Value
 
         return self if self.decode else {"path": Value("string"), "timestep": Value("int32")}
+
+
+def _check_reference(path: Any, timestep: Any) -> tuple[str, int]:
+    """The two, as plain values.
+
+    Raises:
+        FrameError: If they are no path or no number of a frame.
+    """
+    try:
+        path = os.fspath(path)
+        number = None if isinstance(timestep, bool) else operator.index(timestep)
+    except TypeError:  # said below
+        number = None
+    if not isinstance(path, str) or not path or number is None or not -(2**31) <= number < 2**31:
+        raise FrameError(
+            "A reference to a frame is the path of a video and a timestep, a whole number counted from 0, not "
+            f"{reprlib.repr(path)} and {reprlib.repr(timestep)}. Was it made from a table with gaps? Where there is no "
+            "frame, store None for the whole reference, or leave the row out."
+        )
+    return path, number
+
+
+def _parts(storage: pa.StructArray) -> tuple[pa.Array, pa.Array]:
+    """Paths and timesteps of an array of references, each checked."""
+    paths, timesteps = storage.field("path"), storage.field("timestep")
+    try:
+        if _is(paths, pa.types.is_string, pa.types.is_large_string) and _is(timesteps, pa.types.is_integer):
+            paths, timesteps = paths.cast(pa.string()), timesteps.cast(pa.int32())
+            whole = pc.and_(pc.greater(pc.binary_length(paths), 0), timesteps.is_valid()).fill_null(False)
+            if pc.all(pc.or_(whole, storage.is_null())).as_py() is not False:
+                return paths, timesteps
+    except pa.ArrowInvalid:  # a number too large; said below
+        pass
+    for one in storage.to_pylist():
+        if one is not None:
+            _check_reference(one["path"], one["timestep"])
+    raise FrameError(f"{_REFERENCES_ONLY}, struct<path: string, timestep: int32>, not {storage.type}.")
+
+
+def _is(values: pa.Array, *kinds: Callable[[pa.DataType], bool]) -> bool:
+    return any(kind(values.type) for kind in (*kinds, pa.types.is_null))
 
 
 def _parse_reference(filename: str | None) -> tuple[str, int] | None:
