@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from .errors import FrameError, SelectionError
+from .frame_files import frame_url, parse_frame_url
 from .frames import COLOR_ORDERS, RESIZE_FIRST, FrameOptions, FrameReference, read_frame
 from .pictures import FramePicture
 
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     import PIL.Image
 
 _REFERENCES_ONLY = "A VideoFrame column stores references to frames"
-_TIMESTEP = "#timestep="
 _KEEP_PICTURES = (
     "A picture that was changed, also in place, is no frame any more. To leave the column as it is, change a copy: "
     'row["frame"].copy(). To keep changed pictures, return them as a new column, which becomes one of type '
@@ -73,11 +73,12 @@ class VideoFrame:
 
     def encode_example(self, value: Any) -> dict[str, Any]:
         """Take a reference: a dict with ``path`` and ``timestep``, a tuple of the two, or an unchanged picture."""
-        if isinstance(getattr(value, "filename", None), str):
-            value = _parse_reference(value.filename) or value
-        elif isinstance(value, dict) and set(value) == {"path", "bytes"} and value["bytes"] is None:
-            value = _parse_reference(value["path"]) or value
-        if isinstance(value, dict) and {"path", "timestep"} <= set(value):
+        name = getattr(value, "filename", None)
+        if isinstance(value, dict) and set(value) == {"path", "bytes"} and value["bytes"] is None:
+            name = value["path"]
+        if frame := self._frame_named(name):
+            path, timestep = frame.path, frame.timestep
+        elif isinstance(value, dict) and {"path", "timestep"} <= set(value):
             path, timestep = value["path"], value["timestep"]
         elif isinstance(value, (tuple, list)) and len(value) == 2:
             path, timestep = value
@@ -92,7 +93,7 @@ class VideoFrame:
             raise RuntimeError("Decoding is turned off for this column; cast it to VideoFrame(decode=True).")
         reference = self.reference(value)
         # As with pictures read from files, `datasets` stores the name instead of pixels when a row is written again.
-        return FramePicture(read_frame(reference), f"{reference.path}{_TIMESTEP}{reference.timestep}")
+        return FramePicture(read_frame(reference), frame_url(reference))
 
     def reference(self, value: dict[str, Any]) -> FrameReference:
         """The frame that a stored value refers to, as this feature gives it.
@@ -103,8 +104,23 @@ class VideoFrame:
         if not isinstance(value, dict):
             raise FrameError(f"{_REFERENCES_ONLY}, dicts of path and timestep, not {type(value).__name__}.")
         path, timestep = _check_reference(value.get("path"), value.get("timestep"))
-        options = FrameOptions(self.scale, self.size, self.color_correction, self.color_order)
-        return FrameReference(path, timestep, options)
+        return FrameReference(path, timestep, self._options)
+
+    @property
+    def _options(self) -> FrameOptions:
+        order = self.color_order if self.color_correction else RESIZE_FIRST
+        return FrameOptions(self.scale, self.size, self.color_correction, order)
+
+    def _frame_named(self, name: Any) -> FrameReference | None:
+        """The frame whose picture has this name, None if it is the name of something else."""
+        frame = parse_frame_url(name) if isinstance(name, str) else None
+        if frame is not None and frame.options != self._options:
+            raise FrameError(
+                f"A picture that was read with {frame.options} would come back as another one from a column that is "
+                f"read with {self._options}. Cast the columns to the same VideoFrame(...), or keep the picture in a "
+                'column of type datasets.Image: row["frame"].copy().'
+            )
+        return frame
 
     def cast_storage(self, storage: pa.Array) -> pa.StructArray:
         """Cast an Arrow array of references, whatever the order and width of its fields.
@@ -114,13 +130,27 @@ class VideoFrame:
         """
         if pa.types.is_null(storage.type):  # rows without a frame, all of them
             return pa.nulls(len(storage), self.pa_type)
-        storage = _from_pictures(storage)
+        storage = self._from_pictures(storage)
         if not pa.types.is_struct(storage.type) or {f.name for f in storage.type} != {"path", "timestep"}:
             raise FrameError(f"{_REFERENCES_ONLY}, struct<path, timestep>, not {storage.type}. {_KEEP_PICTURES}")
         paths, timesteps = _parts(storage)
         return pa.StructArray.from_arrays(
             [paths, timesteps], fields=list(self.pa_type), mask=storage.is_null() if storage.null_count else None
         )
+
+    def _from_pictures(self, storage: pa.Array) -> pa.Array:
+        """References from what ``datasets`` makes of unchanged pictures: ``{"path": filename, "bytes": None}``."""
+        if not pa.types.is_struct(storage.type) or {f.name for f in storage.type} != {"path", "bytes"}:
+            return storage
+        embedded = storage.field("bytes").is_valid().to_pylist()
+        names = storage.field("path").to_pylist()
+        found = [None if inside else self._frame_named(name) for name, inside in zip(names, embedded, strict=True)]
+        valid = storage.is_valid().to_pylist()
+        others = sum(one and frame is None for one, frame in zip(valid, found, strict=True))
+        if others:
+            raise FrameError(f"{_REFERENCES_ONLY}; {others} of {len(storage)} pictures are none. {_KEEP_PICTURES}")
+        rows = [{"path": one.path, "timestep": one.timestep} if one else None for one in found]
+        return pa.array(rows, self.pa_type)
 
     def embed_storage(
         self, storage: pa.Array, token_per_repo_id: Any = None, local_files: bool = True, remote_files: bool = False
@@ -184,28 +214,6 @@ def _parts(storage: pa.StructArray) -> tuple[pa.Array, pa.Array]:
 
 def _is(values: pa.Array, *kinds: Callable[[pa.DataType], bool]) -> bool:
     return any(kind(values.type) for kind in (*kinds, pa.types.is_null))
-
-
-def _parse_reference(filename: str | None) -> tuple[str, int] | None:
-    path, mark, timestep = (filename or "").rpartition(_TIMESTEP)
-    return (path, int(timestep)) if mark and timestep.isdecimal() else None
-
-
-def _from_pictures(storage: pa.Array) -> pa.Array:
-    """References from what ``datasets`` makes of pictures: ``{"path": filename, "bytes": None}`` of unchanged ones."""
-    if not pa.types.is_struct(storage.type) or {f.name for f in storage.type} != {"path", "bytes"}:
-        return storage
-    embedded = storage.field("bytes").is_valid().to_pylist()
-    found = [
-        name is not None and not inside and _parse_reference(name)
-        for name, inside in zip(storage.field("path").to_pylist(), embedded, strict=True)
-    ]
-    valid = storage.is_valid().to_pylist()
-    others = sum(one and not reference for one, reference in zip(valid, found, strict=True))
-    if others:
-        raise FrameError(f"{_REFERENCES_ONLY}; {others} of {len(storage)} pictures are none. {_KEEP_PICTURES}")
-    rows = [{"path": one[0], "timestep": one[1]} if one else None for one in found]
-    return pa.array(rows, VideoFrame.pa_type)
 
 
 def check_resize(scale: Any, size: Any) -> tuple[float | None, tuple[int, int] | None]:

@@ -3,9 +3,10 @@
 ``datasets`` has no plug-in hook, so ``dataset_module_factory`` is wrapped in the two modules that call it; it answers
 for the one name ``"nersemble"`` and passes everything else on.  The frame feature is registered beside it, and the
 methods of ``datasets.Features`` that decode rows are wrapped, so that frames of a batch are read in one pass;
-``nersemble://`` is registered with fsspec.  ``install`` is cheap: libraries that are not imported yet are waited for,
-with an import hook that runs once.  It does without the base classes of ``importlib.abc``, whose import would take
-longer than all the rest.  Should this seam ever move, ``nersemble.load_dataset`` does the same through public names.
+``nersemble://`` and ``nersemble-frame://`` are registered with fsspec.  ``install`` is cheap: libraries that are not
+imported yet are waited for, with an import hook that runs once.  It does without the base classes of ``importlib.abc``,
+whose import would take longer than all the rest.  Should this seam ever move, ``nersemble.load_dataset`` does the same
+through public names.
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ def _register_filesystem() -> None:
     import fsspec
 
     fsspec.register_implementation(NAME, "nersemble.filesystem.NersembleFileSystem", clobber=True)
+    fsspec.register_implementation(f"{NAME}-frame", "nersemble.frame_files.FrameFileSystem", clobber=True)
 
 
 def _register_builder() -> None:

@@ -19,8 +19,8 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 ORDER = """
     cores errors units layout timesteps camera color video
     caches envfile access loop transport remote catalog catalog_cache folder listing selection filesystem
-    progress downloads opening parallel pictures frames features batching folder_files folder_names folder_data
-    capture rows metadata shards config builder registration loading
+    progress downloads opening parallel pictures frames frame_files features batching
+    folder_files folder_names folder_data capture rows metadata shards config builder registration loading
     prepare hub engines export training demo autoload cli __main__
 """.split()
 
