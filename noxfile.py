@@ -15,6 +15,7 @@ DATASETS = {"3.6": "datasets==3.6.0", "4.7": "datasets==4.7.0", "5": "datasets>=
 BUILDER_TESTS = [
     "test_batches.py",
     "test_builder*.py",
+    "test_hub.py",
     "test_loading_script.py",
     "test_registration*.py",
     "test_streaming*.py",

@@ -22,6 +22,8 @@ for _name in ("NERSEMBLE_DATA_URL", "NERSEMBLE_BENCHMARK_URL"):
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as of what a shell starts with &: Ctrl-C is tested here
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+from hub import Hub  # noqa: E402
+
 from nersemble.demo import DemoServer, ensure_capture  # noqa: E402
 from nersemble.opening import close_videos  # noqa: E402
 
@@ -60,3 +62,11 @@ def access(demo_server: DemoServer, monkeypatch: pytest.MonkeyPatch) -> DemoServ
 def cache(tmp_path: Path) -> str:
     """An empty cache folder for ``datasets``."""
     return str(tmp_path / "cache")
+
+
+@pytest.fixture
+def hub(tmp_path: Path) -> Iterator[Hub]:
+    """A hub on loopback, which itself must not fail."""
+    with Hub(tmp_path / "hub") as server:
+        yield server
+    assert server.errors == []
