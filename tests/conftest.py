@@ -66,7 +66,8 @@ def cache(tmp_path: Path) -> str:
 
 @pytest.fixture
 def hub(tmp_path: Path) -> Iterator[Hub]:
-    """A hub on loopback, which itself must not fail."""
+    """A hub on loopback, which itself must not fail, and whose clients must not look for another."""
     with Hub(tmp_path / "hub") as server:
         yield server
     assert server.errors == []
+    assert server.counts["elsewhere"] == 0

@@ -18,6 +18,8 @@ import huggingface_hub
 import pytest
 from hub import READ, WRITE, Hub, answer, cut, drop, drop_after, run, run_after
 
+#: The older ones speak through another HTTP library.
+NEW_CLIENT = int(huggingface_hub.__version__.partition(".")[0]) >= 1
 #: What the code of every client begins with.
 CLIENT = """
 import json, os, sys, tempfile, warnings
@@ -147,6 +149,14 @@ def test_both_configs_load_downloaded_and_streamed_in_a_fresh_interpreter(hub, f
     assert not hub.counts.keys() & {"unknown", "elsewhere", "xet", "viewer"}
 
 
+def test_whoever_asks_for_the_data_viewer_is_told_that_there_is_none(hub, folder):
+    token = hub.user("alice")
+    client(hub, PUSH + "\ntell(0)", folder, token=token)
+    asking = LOAD.replace("USE_PARQUET_EXPORT = False", "USE_PARQUET_EXPORT = True")
+    assert told(hub.python(asking, "alice/faces", "small", token=token)) == {"small": [[0, 1]] * 2}
+    assert (hub.counts["viewer"] > 0) == NEW_CLIENT
+
+
 def test_push_to_hub_of_datasets_and_back(hub):
     token = hub.user("alice")
     code = """
@@ -189,7 +199,7 @@ def test_clients_use_xet_only_where_it_is_not_switched_off(hub):
     assert "xet" not in hub.counts
     hub.repos.clear()
     told(hub.python("import os\ndel os.environ['HF_HUB_DISABLE_XET']\n" + code, token=hub.user("alice")))
-    assert (hub.counts["xet"] > 0) == (int(huggingface_hub.__version__.partition(".")[0]) >= 1)
+    assert (hub.counts["xet"] > 0) == NEW_CLIENT
 
 
 def test_a_client_reaches_no_other_server(hub):
@@ -205,6 +215,7 @@ for url in ("https://huggingface.co/api/datasets/a/b", "http://example.org/"):
     done = hub.python(code)
     assert done.returncode == 0, done.stderr
     assert hub.counts == {"elsewhere": 2}, done.stdout
+    hub.reset()
 
 
 # --- revisions --------------------------------------------------------------------------------------------------------
@@ -312,20 +323,21 @@ def attempts(token):
     return [
         outcome(api.repo_info, "lab/faces", **KIND),
         outcome(hf_hub_download, "lab/faces", "a.txt", token=token, cache_dir=tempfile.mkdtemp(), **KIND),
+        outcome(api.auth_check, "lab/faces", **KIND),
         outcome(api.create_commit, "lab/faces", step, commit_message="new", **KIND),
     ]
 tell([attempts(token or False) for token in sys.argv[1:]])
 """
-FINE, READ_ONLY = [["", 200]] * 3, [["", 200], ["", 200], ["HfHubHTTPError", 403]]
-INVISIBLE = [["RepositoryNotFoundError", 404]] * 3
+FINE, READ_ONLY = [["", 200]] * 4, [*[["", 200]] * 3, ["HfHubHTTPError", 403]]
+INVISIBLE = [["RepositoryNotFoundError", 404]] * 4
 
 
 def test_who_sees_reads_and_writes_a_private_repository(hub):
     hub.organization("lab", alice="admin", bob="read", carol="contributor")
     repo = hub.create("lab/faces", author="alice")
     cases = {
-        "": [["RepositoryNotFoundError", 401]] * 3,
-        "hf_wrong": [["HfHubHTTPError", 401]] * 3,
+        "": [["RepositoryNotFoundError", 401]] * 4,
+        "hf_wrong": [["HfHubHTTPError", 401]] * 4,
         hub.user("dave"): INVISIBLE,
         hub.user("bob"): READ_ONLY,
         hub.user("carol"): READ_ONLY,

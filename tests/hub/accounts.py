@@ -136,8 +136,7 @@ class Accounts:
         return found.members.get(user) if found else None
 
     def _sees(self, token: Token, repo: Repo) -> bool:
-        belongs = self.role_of(token.user, repo.owner) is not None or token.user in repo.collaborators
-        return belongs and token.permits(READ, repo.owner, repo.id)
+        return self.role_of(token.user, repo.owner) is not None and token.permits(READ, repo.owner, repo.id)
 
     # --- descriptions -------------------------------------------------------------------------------------------------
 

@@ -98,7 +98,6 @@ class Repo:
         private: Whether only those with access see it.  A test may turn it at any time.
         gated: False, ``"auto"`` or ``"manual"``: files only for the owners and ``granted``.
         granted: Names of users that a gated repository was opened for.
-        collaborators: Names of users who see it while private without owning it.
         branches, tags: Name to commit.
         commits: Hash to commit, for those that something leads to.
         files: Contents of regular files by git's hash.
@@ -109,7 +108,6 @@ class Repo:
         self.id, self.private, self.author = name, private, author
         self.gated: bool | str = False
         self.granted: set[str] = set()
-        self.collaborators: set[str] = set()
         self.created = _now()
         self.branches: dict[str, str] = {}
         self.tags: dict[str, str] = {}

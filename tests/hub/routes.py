@@ -3,7 +3,7 @@
 Each route was checked against the calls of ``HfApi``, ``HfFileSystem`` and ``hf_hub_download`` of huggingface_hub
 2.4.0, 1.33 and 0.34, and of ``load_dataset`` and ``push_to_hub`` of datasets 5.2, 4.7 and 3.6, in test_hub.py:
 
-- whoami-v2, organizations/{name}/members, users|organizations/{name}/overview: ``whoami`` and its namesakes;
+- whoami-v2, organizations/{name}/members: ``whoami``, ``list_organization_members``;
 - repos/create: ``visibility`` of 2.x, ``private`` of those before it; 409 with the url of what is there already;
 - repos/delete, settings, auth-check, branch, tag, refs, commits (in pages), super-squash: the namesakes;
 - revision, tree (in pages, with ``Link``), paths-info (a form; JSON as well): ``repo_info``, ``load_dataset``;
@@ -48,13 +48,6 @@ def whoami(call: Handler) -> None:
 
 def members(call: Handler, name: str) -> None:
     call.send_json(call.hub.accounts.members(name))
-
-
-def overview(call: Handler, kind: str, name: str) -> None:
-    found = call.hub.accounts.namespaces.get(name)
-    if found is None or found.is_organization != (kind == "organizations"):
-        raise Refused(404, "This user or organization does not exist")
-    call.send_json({"user": name, "name": name, "fullname": name, "avatarUrl": "", "numUsers": len(found.members)})
 
 
 # --- repositories -----------------------------------------------------------------------------------------------------
@@ -308,7 +301,6 @@ ROUTES: list[Route] = [
     for method, pattern, name, function in (
         ("GET", "/api/whoami-v2", "whoami", whoami),
         ("GET", "/api/organizations/([^/]+)/members", "members", members),
-        ("GET", "/api/(users|organizations)/([^/]+)/overview", "overview", overview),
         ("POST", "/api/repos/create", "create", create),
         ("DELETE", "/api/repos/delete", "delete", delete),
         ("PUT", f"{_ID}/settings", "settings", settings),

@@ -25,7 +25,7 @@ from .handler import Call, Handler, Route
 from .repos import Repo
 
 #: Variables that would lead a client elsewhere, or tell it of somebody's real account.
-_FOREIGN = ("HF_", "HUGGING", "TRANSFORMERS_", "NERSEMBLE_", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
+_FOREIGN = ("HF_", "HUGGING", "TRANSFORMERS_", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
 
 
 class Hub:
@@ -88,7 +88,9 @@ class Hub:
         """The environment of a process whose clients know this hub alone.
 
         Each call gives an empty ``HF_HOME`` of its own, unless ``home`` names one.  Plain and secure connections to any
-        other host go through a proxy, which is the hub: it refuses them and records them as ``elsewhere``.
+        other host go through a proxy, which is the hub: it refuses them and records them as ``elsewhere``.  What asks
+        for the data viewer is answered as for a private data set; ``datasets.config.USE_PARQUET_EXPORT = False`` spares
+        the asking, and with huggingface_hub before 1.0 a look-up of a name that there is not.
         """
         if home is None:
             self._homes += 1
