@@ -33,6 +33,7 @@ class Call:
         user: Who asked; None for an anonymous call or an unknown token.
         status: Status answered; 0 if the connection was dropped instead.
         received, sent: Bytes of the two bodies.
+        seconds: From the head of the call to the end of the answer.
     """
 
     route: str
@@ -42,6 +43,7 @@ class Call:
     status: int
     received: int
     sent: int
+    seconds: float
 
 
 class HangUpError(Exception):
@@ -68,6 +70,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def answer(self) -> None:
         self.status = self.received = self.sent = 0
+        begun = time.monotonic()
         self.body: bytes | None = None
         self.token: Token | None = None
         self.muted, self.limit = False, None
@@ -82,7 +85,8 @@ class Handler(BaseHTTPRequestHandler):
             finally:
                 user = self.token.user if self.token else None
                 status = 0 if self.muted else self.status
-                call = Call(self.route, self.command, self.location, user, status, self.received, self.sent)
+                took = time.monotonic() - begun
+                call = Call(self.route, self.command, self.location, user, status, self.received, self.sent, took)
                 self.hub.record(call, self.body)
 
     do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = do_CONNECT = do_OPTIONS = do_PATCH = answer
