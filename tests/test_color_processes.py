@@ -152,6 +152,12 @@ except SelectionError as error:
     assert done.stderr == ""
 
 
+def test_a_cpu_with_few_instructions_is_served_as_well(tmp_path):
+    code = "from nersemble.color import tables512\nprint(tables512.is_possible())"
+    done = run(CHECK + code, NUMBA_CPU_NAME="generic", NUMBA_CACHE_DIR=str(tmp_path))
+    assert done.stdout == "numba\nFalse\n"
+
+
 def test_the_compiled_code_is_kept_for_the_next_process(tmp_path):
     assert run(CHECK, NUMBA_CACHE_DIR=str(tmp_path)).stdout == "numba\n"
     kept = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.nb*")}

@@ -13,7 +13,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from .curves import unsure_line
+from .curves import DECODING_ERROR, unsure_line
 from .plan import Plan
 from .srgb import tables
 from .threads import share_out
@@ -69,12 +69,25 @@ def fastest_backend() -> str:
 
 
 def correct_compiled(
-    compiled: Callable[..., None], pixels: NDArray[np.uint8], plan: Plan, corrected: NDArray[np.uint8]
+    compiled: Callable[..., None],
+    pixels: NDArray[np.uint8],
+    plan: Plan,
+    corrected: NDArray[np.uint8],
+    *,
+    by_tables: bool = True,
 ) -> None:
-    """Correct ``(N, 3)`` uint8 pixels into ``corrected``, both contiguous."""
+    """Correct ``(N, 3)`` uint8 pixels into ``corrected``, both contiguous.
+
+    Without ``by_tables``, as a CPU does that has no instructions for them.
+    """
+    from . import tables512
+
     table = tables()
     rows = plan.padded_rows()
-    unsure, slant = unsure_line(plan.error) if plan.rows.dtype == np.float32 else (-1.0, 0.0)
+    unsure, slant = unsure_line(plan.error(DECODING_ERROR)) if plan.rows.dtype == np.float32 else (-1.0, 0.0)
+    scaled_rows, steps = tables512.scaled_rows(plan.ccm), np.empty(0, np.uint16)
+    if unsure >= 0 and by_tables and tables512.is_possible():
+        steps = tables512.unsure_steps(plan.error(tables512.DECODING_ERROR, tables512.ROUNDINGS_A_DEGREE))
 
     def work(start: int, stop: int) -> None:
         compiled(
@@ -84,6 +97,8 @@ def correct_compiled(
             *rows,
             unsure,
             slant,
+            scaled_rows,
+            steps,
             plan.ccm,
             plan.factors,
             table.decoded,

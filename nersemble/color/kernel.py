@@ -5,7 +5,8 @@ after a fork.  The loop lets go of the interpreter's lock instead, so that ordin
 
 A tile of pixels goes through loops that each do one thing to contiguous arrays: the form that compilers turn into
 vector instructions.  Nothing is looked up in them, as that is left to scalar instructions: the curves of sRGB are
-polynomials, and only what these leave unsure is looked up.
+polynomials, and only what these leave unsure is looked up.  Where a CPU can look up whole vectors, ``tables512`` takes
+the place of these loops for whole tiles.
 """
 
 from __future__ import annotations
@@ -22,9 +23,10 @@ from . import curves
 from .curves import bits
 from .polynomial import MOST_TERMS
 from .srgb import ONE, PLACE_BITS
+from .tables512 import BLOCK, PIXELS, correct_blocks, lowest_bit
 
 #: Pixels at once: their arrays fit into the fastest cache, with room to spare.
-TILE = 768
+TILE = 12 * BLOCK
 #: Pixels that wait to be redone in float64, at most.
 MOST_WAITING = 3 * TILE
 
@@ -213,10 +215,26 @@ def _collect(is_unsure, start, which, found):  # type: ignore[no-untyped-def]
     return found
 
 
+@numba.njit(**_options)
+def _collect_bits(masks, start, which, found):  # type: ignore[no-untyped-def]
+    """The same, if the unsure ones are bits of the masks of blocks."""
+    for block in range(len(masks)):
+        mask = masks[block]
+        while mask != 0:
+            which[found] = start + block * BLOCK + PIXELS[lowest_bit(mask)]
+            found += 1
+            mask &= mask - np.uint64(1)
+    return found
+
+
 def correct_pixels(  # type: ignore[no-untyped-def]
-    source, target, degree, x, y, z, unsure, slant, ccm, factors, decoded, thresholds, first_levels
+    source, target, degree, x, y, z, unsure, slant, rows, steps, ccm, factors, decoded, thresholds, first_levels
 ):
-    """Correct ``(N, 3)`` uint8 pixels; all in float64 if ``unsure`` is negative.  The rest: ``Plan`` and ``Tables``."""
+    """Correct ``(N, 3)`` uint8 pixels; all in float64 if ``unsure`` is negative.
+
+    ``rows`` and ``steps`` are those of ``tables512``, which is left out if ``steps`` is empty, as it has to be where it
+    is not possible.  The rest: ``Plan`` and ``Tables``.
+    """
     channels, linear, is_unsure = np.empty(3 * TILE, _f4), np.empty(3 * TILE, _f4), np.zeros(3 * TILE, _u1)
     # What is redone waits for company: short loops cost more than they do.
     which, channels64, linear64 = (
@@ -224,12 +242,16 @@ def correct_pixels(  # type: ignore[no-untyped-def]
         np.ones((4, MOST_WAITING)),
         np.ones((3, MOST_WAITING)),
     )
+    masks = np.empty(TILE // BLOCK, np.uint64)
     waiting = 0
     for start in range(0, len(source), TILE):
         pixels, levels = source[start : start + TILE], target[start : start + TILE]
         count = len(pixels)
         many = 3 * count
-        if unsure >= 0:
+        if unsure >= 0 and count == TILE and len(steps) > 0:
+            correct_blocks(pixels, levels, degree, rows, steps, masks)
+            waiting = _collect_bits(masks, start, which, waiting)
+        elif unsure >= 0:
             decode(pixels.reshape(many), channels[:many])
             _polynomials(degree, x, y, z, channels[:many], linear[:many])
             is_unsure[many:] = 0
@@ -252,6 +274,8 @@ _SIGNATURE = types.void(
     types.int64,  # degree
     *3 * (types.UniTuple(types.float32, MOST_TERMS),),  # x, y, z
     *2 * (types.float32,),  # unsure, slant
+    types.float32[:, ::1],  # rows
+    types.uint16[::1],  # steps
     types.float64[:, ::1],  # ccm
     types.int64[:, ::1],  # factors
     types.float64[::1],  # decoded

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .curves import DECODING_ERROR, SCALE
+from .curves import SCALE
 from .polynomial import EXPANSIONS, MOST_TERMS, Nest, nest
 from .srgb import ONE
 
@@ -29,7 +29,7 @@ class Plan:
     what is added after it: n = 6 d + 1 times in all.  As channels are 0 to 1, the error is at most n u / (1 - n u)
     times the sum of the absolute coefficients of the row, with u = 2**-24 (Higham 2002, "Accuracy and Stability of
     Numerical Algorithms", lemma 3.1).  Two more units are for rounding the value and the threshold to fixed point.
-    Channels that ``curves`` decodes are DECODING_ERROR off as well, which counts for each channel of a product.
+    Channels that are decoded with an error have that as well, for each channel of a product.
     Where coefficients are so large that too much would be redone, float64 takes the place of float32, and u is 2**-53.
 
     Attributes:
@@ -39,7 +39,7 @@ class Plan:
         factors: ``(T, 4)`` int64, the channels of each term, 3 standing for a factor of 1.
         rows: ``(3, T)`` of float32 or float64, whichever it is evaluated in: the matrix times ``srgb.ONE``.
         unsure: How far off a fixed-point value may be, in units of 1 / ``srgb.ONE``.
-        error: How far off linear light may be in float32, if channels are decoded by ``curves``.
+        largest: The largest sum of absolute coefficients of a row.
         hopeless: The coefficients are so large that the kit's way is right for all pixels; sums may not be finite.
     """
 
@@ -49,8 +49,12 @@ class Plan:
     factors: NDArray[np.int64]
     rows: NDArray[np.float32] | NDArray[np.float64]
     unsure: int
-    error: float
+    largest: float
     hopeless: bool
+
+    def error(self, decoding_error: float, roundings: int = 6) -> float:
+        """How far off linear light may be in float32, if channels are, and each degree of a term adds ``roundings``."""
+        return self.largest * (_rounded(self.degree, 2.0**-24, roundings) + 1.001 * self.degree * decoding_error)
 
     def padded_rows(self) -> tuple[tuple[float, ...], ...]:
         """The matrix times ``curves.SCALE``, with the columns of the widest."""
@@ -79,7 +83,7 @@ def plan_correction(ccm: NDArray[np.float64]) -> Plan:
         factors=np.array([["RGB1".index(letter) for letter in one] for one in letters], np.int64),
         rows=(np.zeros_like(ccm) if hopeless else ccm * ONE).astype(dtype),
         unsure=0 if hopeless else math.ceil(unsure),
-        error=largest * (_rounded(degree, 2.0**-24) + 1.001 * degree * DECODING_ERROR),
+        largest=largest,
         hopeless=hopeless,
     )
 
@@ -88,6 +92,6 @@ def _unsure(largest: float, degree: int, roundoff: float) -> float:
     return largest * _rounded(degree, roundoff) * ONE + 2
 
 
-def _rounded(degree: int, roundoff: float) -> float:
-    roundings = (6 * degree + 1) * roundoff
-    return roundings / (1 - roundings)
+def _rounded(degree: int, roundoff: float, roundings: int = 6) -> float:
+    bound = (roundings * degree + 1) * roundoff
+    return bound / (1 - bound)
