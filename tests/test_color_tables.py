@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
+from pathlib import Path
+
 import numba
 import numpy as np
 import pytest
 from _color_reference import KINDS, WIDTHS, expected, matrix, picture
 from numba.extending import intrinsic
 
-from nersemble.color import curves, encode_srgb, tables512
+from nersemble.color import curves, encode_srgb, kernel, polynomial, srgb, tables512
 from nersemble.color.compiled import correct_compiled, load
 from nersemble.color.kernel import TILE
 from nersemble.color.plan import plan_correction
@@ -125,3 +128,11 @@ def test_scaled_rows_have_their_coefficients_by_the_degree(width):
         scaled = rows[:, EXPANSIONS[MOST_TERMS].index(term)].astype(np.float64)
         scaled *= float(tables512.WHOLE) ** len(term.replace("1", ""))
         assert scaled == pytest.approx(ccm[:, column], rel=1e-7)
+
+
+def test_code_that_was_compiled_before_a_change_is_not_used_after_it():
+    text = "".join(
+        Path(module.__file__).read_text(encoding="utf-8") for module in (curves, polynomial, srgb, tables512)
+    )
+    digest = hashlib.sha256(text.encode()).hexdigest()[:16]
+    assert digest == kernel.COMPILED_WITH, "put the digest there"

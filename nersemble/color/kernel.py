@@ -25,6 +25,10 @@ from .polynomial import MOST_TERMS
 from .srgb import ONE, PLACE_BITS
 from .tables512 import BLOCK, PIXELS, correct_blocks, lowest_bit
 
+#: Of the modules whose values are compiled in.  numba tells by the text of this file alone whether the code it kept is
+#: still right, so that this has to change with theirs; a test says what it is to be.
+COMPILED_WITH = "6d505df765c10dcb"
+
 #: Pixels at once: their arrays fit into the fastest cache, with room to spare.
 TILE = 12 * BLOCK
 #: Pixels that wait to be redone in float64, at most.
