@@ -1,18 +1,13 @@
-"""The way to the compiled loop where numba is installed and works; the first picture loads it.
-
-A child that is forked while another thread loads it finds it half loaded for good, and does without.  Forks do not
-wait for it instead: they would hold locks, such as that of ``logging``, which loading needs.
-"""
+"""The way to the compiled loop where numba is installed and works; the first picture loads it."""
 
 from __future__ import annotations
 
-import os
-import threading
 from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..compiling import Compiled, Loader
 from .curves import DECODING_ERROR, unsure_line
 from .plan import Plan
 from .srgb import tables
@@ -21,46 +16,19 @@ from .threads import share_out
 #: A call takes some 10 us to begin, a part some 1 ms.
 PARTS_A_THREAD = 8
 
-_lock = threading.Lock()
-_loading = False
-_compiled: Callable[..., None] | None = None
-#: Why there is no compiled loop, once that is known.
-_problem = ""
 
-
-def _after_fork_in_child() -> None:
-    global _lock, _loading, _problem
-    _lock = threading.Lock()
-    if _loading:
-        _loading, _problem = False, "this process was forked while another thread of its parent loaded numba"
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork_in_child)
-
-
-def load() -> tuple[Callable[..., None] | None, str]:
-    """The compiled loop, or None and the reason."""
-    global _compiled, _loading, _problem
-    with _lock:
-        if _compiled is None and not _problem:
-            _loading = True
-            try:
-                _compiled = _compile()
-            except Exception as error:  # noqa: BLE001 - numba is not there, or does not work with what is
-                _problem = f"{type(error).__name__}: {error}"
-            finally:
-                _loading = False
-        return _compiled, _problem
-
-
-def _compile() -> Callable[..., None]:
+def _compile(keep: bool) -> Compiled:
     from .kernel import compile_pixels
 
-    try:
-        return compile_pixels(cache=True)
-    except Exception:  # noqa: BLE001 - no folder to keep it in, a full disk, a damaged file
-        return compile_pixels(cache=False)
+    return compile_pixels(cache=keep)
+
+
+_loader = Loader(_compile)
+
+
+def load() -> tuple[Compiled | None, str]:
+    """The compiled loop, or None and the reason."""
+    return _loader.load()
 
 
 def fastest_backend() -> str:
