@@ -457,6 +457,65 @@ def damage_headers(tests, path, start, stop):
     sys.stdout.write(str(opened))
 
 
+# --- other codecs and containers ------------------------------------------------------------------------------------
+
+#: Encoder, container and pixel format of files whose pictures need what the container says.
+OTHERS = {
+    "ffv1.mkv": ("ffv1", "matroska", "yuv420p"),
+    "ffv1.avi": ("ffv1", "avi", "yuv420p"),
+    "raw.avi": ("rawvideo", "avi", "yuv420p"),
+    "raw-rgb.mov": ("rawvideo", "mov", "rgb24"),
+    "raw.nut": ("rawvideo", "nut", "yuv422p"),
+    "huffyuv.avi": ("huffyuv", "avi", "yuv422p"),
+    "animation.mov": ("qtrle", "mov", "argb"),
+    "wmv1.avi": ("wmv1", "avi", "yuv420p"),
+    "wmv2.asf": ("wmv2", "asf", "yuv420p"),
+    "msmpeg4.avi": ("msmpeg4", "avi", "yuv420p"),
+    "y4m.y4m": ("wrapped_avframe", "yuv4mpegpipe", "yuv420p"),
+    "png.mov": ("png", "mov", "rgb24"),
+    "mjpeg.avi": ("mjpeg", "avi", "yuvj420p"),
+    "utvideo.avi": ("utvideo", "avi", "yuv420p"),
+    "v210.mov": ("v210", "mov", "yuv422p10le"),
+    # Every packet is flagged a keyframe, and few are.
+    "h263.avi": ("h263", "avi", "yuv420p"),
+    "rpza.mov": ("rpza", "mov", "rgb555le"),
+}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_codecs_that_lean_on_their_container_give_the_frames_of_a_pass_in_order(tmp_path, name):
+    codec, container, pix_fmt = OTHERS[name]
+    data = encode(codec=codec, container=container, pix_fmt=pix_fmt, options={}, count=30, size=(176, 144))
+    path = written(tmp_path, data, name)
+    truth = decode_all(path)
+    with VideoDecoder(path) as decoder:
+        assert len(decoder) == len(truth) == 30
+        assert wrong(decoder, truth, [17, 3, *range(30), 29, 12, 13]) == []
+    with VideoDecoder(RemoteBytes(data), threads=2) as decoder:
+        assert np.array_equal(decoder.get_frames_at([20, 4, 26]), [truth[20], truth[4], truth[26]])
+
+
+def test_a_palette_beside_the_pictures_is_refused(tmp_path):
+    """A codec without it would give them other colours."""
+    data = encode(codec="qtrle", container="mov", pix_fmt="gray", options={}, count=5)
+    with pytest.raises(FrameError, match=r"a palette.*encode it anew"):
+        VideoDecoder(written(tmp_path, data))
+
+
+def test_pictures_that_are_never_shown_have_no_timestep(tmp_path):
+    """As VP8 has them, for others to be predicted from."""
+    data = encode(codec="libvpx", container="webm", options={"g": "12"}, count=20)
+    with av.open(io.BytesIO(data)) as container:
+        packets = [bytes(packet) for packet in container.demux(video=0) if packet.size]
+    hidden = bytes([packets[7][0] & ~0x10]) + packets[7][1:]
+    path = written(tmp_path, data.replace(packets[7], hidden))
+    truth = decode_all(path)
+    assert len(truth) == 19
+    with VideoDecoder(path) as decoder:
+        assert len(decoder) == 19
+        assert wrong(decoder, truth, [12, *range(19), 6, 7]) == []
+
+
 # --- few reads from afar --------------------------------------------------------------------------------------------
 
 

@@ -61,6 +61,7 @@ class PictureDecoder:
         self._threads = 1
         self._one_thread = False
         self._has_other_sets = False  # the codec was fed parameter sets, which a flush does not take back
+        self._false_keyframes = False  # the codec contradicts the container on where decoding can begin
         self._reset()
 
     def _reset(self, start: int = 0) -> None:
@@ -71,6 +72,8 @@ class PictureDecoder:
         self._out: set[int] = set()  # the packets whose pictures came out since
         self._damaged: set[int] = set()  # packets that the codec could not read whole
         self._pending: dict[int, Any] = {}  # pictures that came out beside a wanted one
+        # The codec confirmed that decoding can begin there; of these two codecs the packets themselves tell before.
+        self._began_well = start == 0 or self._index.codec in ("h264", "hevc")
         self._highest = -1  # place in presentation order of the last picture that came out
         self._disordered = False  # they came out in another order than the file says
 
@@ -94,7 +97,7 @@ class PictureDecoder:
             FrameError: If it does not come out whole; the message says why.
         """
         problem = ""
-        start: int | None = self._index.start_for(packet)
+        start: int | None = self._start_for(packet)
         while start is not None:
             wanted = _Wanted(self._index, packet, outlook)
             picture, problem = self._attempt(start, wanted, 1 if self._one_thread else threads)
@@ -102,11 +105,16 @@ class PictureDecoder:
                 return picture
             self._context = None
             self._reset()
-            if self._threads > 1:  # with more threads a codec says late what is damaged: look again
+            if self._false_keyframes:
+                start = self._start_for(packet) if start else None
+            elif self._threads > 1:  # with more threads a codec says late what is damaged: look again
                 self._threads, self._one_thread = 1, True
             else:  # it may lean on more than its keyframe (intra refresh, a keyframe that is none): begin further back
                 start = self._index.keyframe_before(start)
         raise FrameError(problem)
+
+    def _start_for(self, packet: int) -> int:
+        return 0 if self._false_keyframes else self._index.start_for(packet)
 
     def _attempt(self, start: int, wanted: _Wanted, threads: int) -> tuple[Any, str]:
         """The picture, or what is wrong."""
@@ -117,6 +125,9 @@ class PictureDecoder:
             damaged = picture is None or picture.is_corrupt or self._leans_on_damage(wanted.target)
         except FrameError as error:
             return None, str(error)
+        if picture is not None and not self._began_well:
+            self._false_keyframes = self._origin in self._out
+            return None, "the keyframe in front of it is none"
         if self._disordered:
             return None, "its pictures have another order than its presentation times say"
         if damaged:
@@ -130,7 +141,7 @@ class PictureDecoder:
         """
         if not self._damaged or self._threads > 1:  # by several threads the packet that is blamed may be another one
             return bool(self._damaged)
-        start: int | None = self._index.start_for(target)
+        start: int | None = self._start_for(target)
         while start and not self._is_clean(start, *self._packets.read(start, start)):
             start = self._index.keyframe_before(start)
         rank = self._index.rank
@@ -189,6 +200,7 @@ class PictureDecoder:
                 continue
             number = int(picture.pts)
             self._out.add(number)
+            self._began_well |= number == self._origin and bool(picture.key_frame)
             if self._index.shown[number]:  # the times of hidden ones can be anything
                 self._disordered |= int(self._index.rank[number]) < self._highest
                 self._highest = max(self._highest, int(self._index.rank[number]))
@@ -206,6 +218,8 @@ class PictureDecoder:
             self._has_other_sets = False
             self._context = av.CodecContext.create(self._index.codec, "r")
             self._context.extradata = self._index.extradata
+            for name, value in self._index.format.items():
+                setattr(self._context, name, value)
             self._context.thread_count = self._threads = threads
             if threads > 1:
                 self._context.thread_type = "FRAME"

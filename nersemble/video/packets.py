@@ -6,9 +6,10 @@ the index, because frames that are shown may need them, but they have no timeste
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,6 +48,8 @@ class PacketIndex:
         pts: ``(packets,)`` int64, presentation time of each packet in the track's own time unit.
         keyframe: ``(packets,)`` bool, packets at which decoding can start.
         shown: ``(packets,)`` bool, False for packets that an edit list hides.
+        format: What the container alone says of the pictures, by the names of a codec context.  Some codecs cannot
+            decode without; others take their colours from it.
     """
 
     codec: str
@@ -58,6 +61,7 @@ class PacketIndex:
     pts: NDArray[np.int64]
     keyframe: NDArray[np.bool_]
     shown: NDArray[np.bool_]
+    format: Mapping[str, Any] = field(default_factory=dict)
     #: ``(packets,)`` place of each packet in presentation order, hidden ones counted.
     rank: NDArray[np.int64] = field(init=False)
     #: ``(timesteps,)`` packet number of each timestep.

@@ -19,6 +19,24 @@ from ..errors import FrameError
 from .packets import PacketIndex
 from .source import ByteSource
 
+NO_VIDEO = "This is no video that can be read exactly ({}). Was its download cut off, or is it another file?"
+CHANGING_FORMAT = (
+    "The file holds what its pictures need beside them: a palette, or a codec header that changes midway. Such "
+    "files are not read; encode it anew."
+)
+#: Attributes of a codec context that say what the pictures are, apart from the codec's own header.
+FORMAT = (
+    "width",
+    "height",
+    "pix_fmt",
+    "bits_per_coded_sample",
+    "codec_tag",
+    "color_range",
+    "colorspace",
+    "color_primaries",
+    "color_trc",
+)
+
 
 @dataclass(frozen=True)
 class ScannedPackets:
@@ -45,42 +63,70 @@ def scan(source: ByteSource) -> tuple[PacketIndex, ScannedPackets]:
     Raises:
         FrameError: If FFmpeg finds no video in it, or packets without a presentation time.
     """
-    problem: str | None
+    problem = ""
     try:
         return _scan(io.BytesIO(source.read_at(0, source.size())))
-    except av.error.FFmpegError as error:
+    except FrameError:
+        raise
+    except (av.error.FFmpegError, ValueError) as error:  # PyAV's own ValueError is of text in a damaged header
         problem = type(error).__name__
-    except FrameError as error:
-        problem = str(error)
-    except ValueError as error:  # PyAV's own, of text in a damaged header
-        problem = type(error).__name__
-    raise FrameError(
-        f"This is no video that can be read exactly ({problem}). Was its download cut off, or is it another file?"
-    )
+    raise FrameError(NO_VIDEO.format(problem))
 
 
 def _scan(file: io.BytesIO) -> tuple[PacketIndex, ScannedPackets]:
     with av.open(file, "r") as container:
         stills = container.format.name.endswith("_pipe") or container.format.name == "image2"
         if stills or not container.streams.video or container.streams.video[0].codec_context is None:
-            raise FrameError("no video track")
+            raise FrameError(NO_VIDEO.format("no video track"))
         stream = container.streams.video[0]
         packets = [packet for packet in container.demux(stream) if packet.size]
         if any(packet.pts is None for packet in packets):
-            raise FrameError("packets without presentation times")
+            raise FrameError(NO_VIDEO.format("packets without presentation times"))
         context = stream.codec_context
+        codec, extradata = context.codec.name, bytes(context.extradata or b"")
+        if any(_changes_format(packet, extradata) for packet in packets):
+            raise FrameError(CHANGING_FORMAT)
         index = PacketIndex(
-            codec=context.codec.name,
-            extradata=bytes(context.extradata or b""),
+            codec=codec,
+            extradata=extradata,
             width=context.width,
             height=context.height,
             rotation=_rotation(container, stream),
             fps=Fraction(stream.average_rate or 0),
             pts=np.array([packet.pts for packet in packets], np.int64),
             keyframe=np.array([packet.is_keyframe for packet in packets], np.bool_),
-            shown=np.array([not packet.is_discard for packet in packets], np.bool_),
+            shown=np.array([not packet.is_discard and _has_picture(codec, packet) for packet in packets], np.bool_),
+            format=_format(context),
         )
         return index, ScannedPackets([bytes(packet) for packet in packets])
+
+
+def _changes_format(packet: Any, extradata: bytes) -> bool:
+    """Whether a packet brings, beside its bytes, what every later one needs to be decoded too."""
+    for data in packet.iter_sidedata():
+        if data.data_type in ("palette", "param_change"):
+            return True
+        if data.data_type == "new_extradata" and bytes(data) != extradata:
+            return True
+    return False
+
+
+def _has_picture(codec: str, packet: Any) -> bool:
+    """Whether a packet is shown: VP8 has some that others are predicted from alone (RFC 6386 9.1)."""
+    return codec != "vp8" or bool(bytes(packet)[0] & 0x10)
+
+
+def _format(context: Any) -> dict[str, Any]:
+    """What a codec context has from its container, as far as it is known and can be given to another one."""
+    found = {}
+    for name in FORMAT:
+        try:
+            value = getattr(context, name)
+        except UnicodeDecodeError:  # a tag beyond ASCII, which PyAV cannot hand on
+            continue
+        if value:
+            found[name] = value
+    return found
 
 
 def _rotation(container: Any, stream: Any) -> int:
