@@ -7,6 +7,7 @@ is patched into the bytes with ``rewrite``.
 
 from __future__ import annotations
 
+import io
 import random
 import struct
 import tempfile
@@ -16,7 +17,9 @@ from pathlib import Path
 from typing import Any
 
 import av
+import av.stream
 import numpy as np
+import PIL.Image
 
 COLUMNS = 8
 FPS = 73
@@ -339,6 +342,27 @@ def decode_all(path: Path) -> list[np.ndarray]:
     """The truth: every frame by plain sequential decoding, as ``(H, W, 3)`` uint8, turned as its file says."""
     with av.open(str(path)) as container:
         return [np.rot90(frame.to_ndarray(format="rgb24"), frame.rotation // 90) for frame in container.decode(video=0)]
+
+
+def with_cover(data: bytes, mux: str) -> bytes:
+    """The video behind a still picture, as players show it in lists."""
+    file = io.BytesIO()
+    PIL.Image.fromarray(picture_of(99)).save(file, "JPEG")
+    still = av.Packet(file.getvalue())
+    still.pts = still.dts = 0
+    with tempfile.TemporaryDirectory() as folder, av.open(io.BytesIO(data)) as source:
+        path = Path(folder) / "video"
+        with av.open(str(path), "w", format="mp4", options={"movflags": mux} if mux else {}) as out:
+            cover: Any = out.add_stream("mjpeg", width=96, height=64, pix_fmt="yuvj420p")
+            cover.disposition = av.stream.Disposition.attached_pic
+            film = out.add_stream_from_template(source.streams.video[0])
+            still.stream, still.time_base = cover, Fraction(1, FPS)
+            out.mux(still)
+            for packet in source.demux(video=0):
+                if packet.size:
+                    packet.stream = film
+                    out.mux(packet)
+        return path.read_bytes()
 
 
 def sound_alone() -> bytes:

@@ -502,6 +502,13 @@ def test_a_palette_beside_the_pictures_is_refused(tmp_path):
         VideoDecoder(written(tmp_path, data))
 
 
+@pytest.mark.parametrize("mux", ["frag_keyframe+empty_moov", "faststart"])
+def test_cover_art_is_not_taken_for_the_video(tmp_path, mux):
+    path = written(tmp_path, _videos.with_cover(encode(), mux))
+    with VideoDecoder(path) as decoder:
+        assert [number_in(picture) for picture in decoder] == list(range(48))
+
+
 def test_pictures_that_are_never_shown_have_no_timestep(tmp_path):
     """As VP8 has them, for others to be predicted from."""
     data = encode(codec="libvpx", container="webm", options={"g": "12"}, count=20)

@@ -14,6 +14,7 @@ from typing import Any
 import av
 import av.error
 import numpy as np
+from av.stream import Disposition
 
 from ..errors import FrameError
 from .packets import PacketIndex
@@ -76,9 +77,9 @@ def scan(source: ByteSource) -> tuple[PacketIndex, ScannedPackets]:
 def _scan(file: io.BytesIO) -> tuple[PacketIndex, ScannedPackets]:
     with av.open(file, "r") as container:
         stills = container.format.name.endswith("_pipe") or container.format.name == "image2"
-        if stills or not container.streams.video or container.streams.video[0].codec_context is None:
+        stream = next(filter(_is_film, container.streams.video), None)
+        if stills or stream is None:
             raise FrameError(NO_VIDEO.format("no video track"))
-        stream = container.streams.video[0]
         packets = [packet for packet in container.demux(stream) if packet.size]
         if any(packet.pts is None for packet in packets):
             raise FrameError(NO_VIDEO.format("packets without presentation times"))
@@ -99,6 +100,11 @@ def _scan(file: io.BytesIO) -> tuple[PacketIndex, ScannedPackets]:
             format=_format(context),
         )
         return index, ScannedPackets([bytes(packet) for packet in packets])
+
+
+def _is_film(stream: Any) -> bool:
+    """Whether a video stream is no cover art, which may stand in front, nor one without packets."""
+    return stream.codec_context is not None and not stream.disposition & Disposition.attached_pic
 
 
 def _changes_format(packet: Any, extradata: bytes) -> bool:
