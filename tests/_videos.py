@@ -365,6 +365,19 @@ def with_cover(data: bytes, mux: str) -> bytes:
         return path.read_bytes()
 
 
+def without_packets(data: bytes, lost: set[int]) -> bytes:
+    """The video as it is when packets got lost before it was put into its file; counted in decode order."""
+    with tempfile.TemporaryDirectory() as folder, av.open(io.BytesIO(data)) as source:
+        path = Path(folder) / "video"
+        with av.open(str(path), "w", format="mp4") as out:
+            film = out.add_stream_from_template(source.streams.video[0])
+            for number, packet in enumerate(packet for packet in source.demux(video=0) if packet.size):
+                if number not in lost:
+                    packet.stream = film
+                    out.mux(packet)
+        return path.read_bytes()
+
+
 def sound_alone() -> bytes:
     """An mp4 without a video track."""
     with tempfile.TemporaryDirectory() as folder:

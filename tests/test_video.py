@@ -457,6 +457,52 @@ def damage_headers(tests, path, start, stop):
     sys.stdout.write(str(opened))
 
 
+LOSING = {
+    "h264-closed": {"options": _videos.CLOSED},
+    "h264-open": {"options": _videos.OPEN},
+    "h264-pyramid": {"options": _videos.x264("keyint=24:min-keyint=24:bframes=7:b-adapt=0:ref=4")},
+    "h264-long": {"options": _videos.x264("keyint=250:bframes=2")},
+    "h264-fields": {"options": _videos.x264("keyint=12:min-keyint=12:bframes=3:tff=1")},
+    "h264-slices": {"options": {"x264-params": "slices=4:keyint=12:min-keyint=12:bframes=3"}},
+    "hevc": {"codec": "libx265", "options": _videos.x265("keyint=12:min-keyint=12:bframes=3")},
+}
+
+
+@pytest.mark.parametrize("name", LOSING)
+def test_a_lost_packet_gives_errors_and_never_another_frame(tmp_path, name):
+    """A codec puts an older picture in the place of one that others are predicted from."""
+    data = encode(count=40, **LOSING[name])
+    whole = VideoDecoder(RemoteBytes(data))
+    given = 0
+    for lost in range(1, 39, 2):
+        gone = int(whole.index.rank[lost])
+        timesteps = list(range(39))
+        if lost % 3:
+            random.Random(lost).shuffle(timesteps)
+        with VideoDecoder(
+            written(tmp_path, _videos.without_packets(data, {lost})), threads=1 + lost // 2 % 2
+        ) as decoder:
+            for timestep in timesteps:
+                with contextlib.suppress(FrameError):
+                    assert number_in(decoder.get_frame_at(timestep)) == timestep + (timestep >= gone), lost
+                    given += 1
+    assert given > (0.3 if name == "h264-long" else 0.7) * 19 * 39
+
+
+def test_around_a_lost_packet_the_frames_are_right_and_those_that_need_it_say_why(tmp_path):
+    """Packet 14 of groups of 12 pictures, of which the second one begins with pictures 12 and 16."""
+    data = encode(options=_videos.x264("keyint=12:min-keyint=12:bframes=3:b-adapt=0:b-pyramid=none"))
+    path = written(tmp_path, _videos.without_packets(data, {13}))
+    for order in (range(47), range(46, -1, -1), [20, 5, 30, 14]):
+        with VideoDecoder(path) as decoder:
+            for timestep in order:
+                if 13 <= timestep < 23:
+                    with pytest.raises(FrameError, match="packets in front of it are missing"):
+                        decoder.get_frame_at(timestep)
+                else:
+                    assert number_in(decoder.get_frame_at(timestep)) == timestep + (timestep >= 16)
+
+
 # --- other codecs and containers ------------------------------------------------------------------------------------
 
 #: Encoder, container and pixel format of files whose pictures need what the container says.

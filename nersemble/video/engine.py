@@ -19,6 +19,7 @@ from ..errors import FrameError
 from .disposable import holds_parameter_sets, is_disposable
 from .entry import is_clean_start
 from .packets import PacketIndex, PacketReader
+from .slices import FrameNumbers
 
 #: Most packets fed behind a wanted one before it is given up: twice what a standard codec may hold back.
 LONGEST_WAIT = 32
@@ -27,6 +28,10 @@ MOST_HELD_BACK = 15
 #: A lone picture this near its keyframe is drained out of the codec, which has one thread: to begin there again costs
 #: little, and more threads would cost more than they save.
 NEAR = 48
+LOST = (
+    "packets in front of it are missing, of pictures that it may be predicted from. They were lost when the file was "
+    "made: make or fetch it again"
+)
 
 
 @dataclass(frozen=True)
@@ -61,6 +66,7 @@ class PictureDecoder:
         self._threads = 1
         self._one_thread = False
         self._has_other_sets = False  # the codec was fed parameter sets, which a flush does not take back
+        self._lost: set[int] = set()  # packets in front of which others are missing
         self._false_keyframes = False  # the codec contradicts the container on where decoding can begin
         self._reset()
 
@@ -68,6 +74,7 @@ class PictureDecoder:
         """Forget where the codec stood: decoding begins at packet ``start``."""
         self._origin = self._fed = start  # decoding began at packet `origin`; packet `fed` is next
         self._drained = False  # the codec was told that the stream ended
+        self._numbers = FrameNumbers(self._index.extradata) if self._index.codec == "h264" else None
         self._left_out: set[int] = set()  # packets passed over
         self._out: set[int] = set()  # the packets whose pictures came out since
         self._damaged: set[int] = set()  # packets that the codec could not read whole
@@ -99,6 +106,8 @@ class PictureDecoder:
         problem = ""
         start: int | None = self._start_for(packet)
         while start is not None:
+            if self._leans_on_lost(packet):
+                raise FrameError(LOST)
             wanted = _Wanted(self._index, packet, outlook)
             picture, problem = self._attempt(start, wanted, 1 if self._one_thread else threads)
             if picture is not None:
@@ -130,6 +139,8 @@ class PictureDecoder:
             return None, "the keyframe in front of it is none"
         if self._disordered:
             return None, "its pictures have another order than its presentation times say"
+        if self._leans_on_lost(wanted.target):
+            return None, LOST
         if damaged:
             return None, "the data is damaged" if self._damaged else "the decoder left it out"
         return picture, ""
@@ -141,12 +152,19 @@ class PictureDecoder:
         """
         if not self._damaged or self._threads > 1:  # by several threads the packet that is blamed may be another one
             return bool(self._damaged)
+        rank, first = self._index.rank, self._clean_start(target)
+        return any(first <= packet <= target and rank[packet] >= rank[first] for packet in self._damaged)
+
+    def _leans_on_lost(self, target: int) -> bool:
+        """Whether a packet that ``target`` may be predicted from is known to be missing."""
+        return bool(self._lost) and any(self._clean_start(target) < packet <= target for packet in self._lost)
+
+    def _clean_start(self, target: int) -> int:
+        """The packet from which on everything is that ``target`` may be predicted from."""
         start: int | None = self._start_for(target)
         while start and not self._is_clean(start, *self._packets.read(start, start)):
             start = self._index.keyframe_before(start)
-        rank = self._index.rank
-        first = start or 0
-        return any(first <= packet <= target and rank[packet] >= rank[first] for packet in self._damaged)
+        return start or 0
 
     def _is_clean(self, packet: int, data: bytes = b"") -> bool:
         return packet == 0 or is_clean_start(self._index.codec, self._index.extradata, data)
@@ -166,6 +184,10 @@ class PictureDecoder:
             if not self._out and self._fed == self._origin and not self._is_clean(self._origin, packets[0] or b""):
                 return None
             for data, following in zip(packets, [*packets[1:], None], strict=True):
+                if data is not None and self._numbers is not None and self._numbers.misses_before(data):
+                    self._lost.add(self._fed)
+                    if self._leans_on_lost(target):
+                        return None
                 if data is not None and self._is_needless(data, following, wanted):
                     self._left_out.add(self._fed)
                     self._fed += 1
