@@ -2,8 +2,18 @@
 
 from __future__ import annotations
 
-import pytest
+import io
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
 
+import av
+import numpy as np
+import pytest
+from _videos import decode_all, number_in, picture_of
+
+from nersemble.errors import FrameError
+from nersemble.video import VideoDecoder
 from nersemble.video.slices import FrameNumbers, frame_number
 
 IDR, REFERENCE, OTHER = 0x65, 0x61, 0x01
@@ -33,14 +43,20 @@ class Writer:
         return unit
 
 
-def header(*, gaps: int = 0, fields: bool = False) -> bytes:
-    """An avcC record: frame numbers of 4 bits, display order in 6, weighted prediction."""
+def parameter_sets(*, gaps: int = 0, fields: bool = False, arithmetic: int = 1) -> list[bytes]:
+    """Of pictures of 96 x 64: frame numbers of 4 bits, display order in 6, weighted prediction."""
     sequence = Writer().write(77, 8).write(0, 8).write(30, 8).golomb(0, 0, 0, 2, 4)
-    sequence.write(gaps, 1).golomb(5, 3).write(0 if fields else 1, 1)
-    picture = Writer().golomb(0, 0).write(1, 1).write(0, 1).golomb(0, 2, 0).write(1, 1).write(0, 2)
+    sequence.write(gaps, 1).golomb(5, 1 if fields else 3).write(0b001 if fields else 0b11, 3 if fields else 2).write(
+        0, 2
+    )
+    picture = Writer().golomb(0, 0).write(arithmetic, 1).write(0, 1).golomb(0, 2, 0).write(1, 1).write(0, 2)
     picture.golomb(0, 0, 0).write(0, 3)
-    sets = [sequence.unit(0x67), picture.unit(0x68)]
-    first, second = (len(unit).to_bytes(2, "big") + unit for unit in sets)
+    return [sequence.unit(0x67), picture.unit(0x68)]
+
+
+def header(**more: Any) -> bytes:
+    """An avcC record."""
+    first, second = (len(unit).to_bytes(2, "big") + unit for unit in parameter_sets(**more))
     return bytes([1, 77, 0, 30, 0xFF, 0xE1]) + first + bytes([1]) + second
 
 
@@ -129,3 +145,57 @@ def test_parameter_sets_among_the_packets_count():
     assert lost_before(packets[1:], empty) == []
     assert frame_number(record, packets[2][4:]) == 3
     assert frame_number(empty, packets[2][4:]) is None
+
+
+def field_of(number: int, bottom: int) -> bytes:
+    """A unit of one field of a numbered picture, its samples as they are."""
+    head = IDR if number == 0 and not bottom else REFERENCE
+    slice_ = Writer().golomb(0, 7, 0).write(number % 16, 4).write(1, 1).write(bottom, 1)
+    if head == IDR:
+        slice_.golomb(0)
+    slice_.write((2 * number + bottom) % 64, 6).write(0, 2 if head == IDR else 1).golomb(0)
+    luma = picture_of(number)[bottom::2, :, 0]
+    for y in range(0, 32, 16):
+        for x in range(0, 96, 16):
+            slice_.golomb(25)
+            slice_.bits += "0" * (-len(slice_.bits) % 8)
+            block = luma[y : y + 16, x : x + 16].tobytes() + bytes([128]) * 128
+            slice_.bits += "".join(format(value, "08b") for value in block)
+    return slice_.unit(head)
+
+
+def in_fields(folder: Path, count: int, lone: int | None = None) -> Path:
+    """A transport stream that gives every field a packet; of picture ``lone`` there is the top field alone."""
+    begin = b"\0\0\0\1"
+    sets = b"".join(begin + unit for unit in parameter_sets(fields=True, arithmetic=0))
+    fields = [(n, bottom) for n in range(count) for bottom in (0, 1) if (n, bottom) != (lone, 1)]
+    packets = [(sets if n == 0 and not bottom else b"") + begin + field_of(n, bottom) for n, bottom in fields]
+    path = folder / "fields.ts"
+    with av.open(io.BytesIO(b"".join(packets)), format="h264") as raw, av.open(str(path), "w", format="mpegts") as out:
+        stream = out.add_stream_from_template(raw.streams.video[0])
+        for (n, bottom), data in zip(fields, packets, strict=True):
+            packet = av.Packet(begin + b"\x09\xf0" + data)
+            packet.stream, packet.time_base = stream, Fraction(1, 50)
+            packet.pts = packet.dts = 2 * n + bottom
+            packet.is_keyframe = n == 0
+            out.mux(packet)
+    return path
+
+
+def test_two_fields_with_packets_of_their_own_are_one_picture(tmp_path):
+    path = in_fields(tmp_path, 20)
+    with av.open(str(path)) as container:
+        assert sum(packet.size > 0 for packet in container.demux(video=0)) == 40
+    truth = decode_all(path)
+    assert [number_in(picture) for picture in truth] == list(range(20))
+    with VideoDecoder(path) as decoder:
+        assert len(decoder) == 20
+        for timestep in [7, 3, *range(20), 19, 0]:
+            assert np.array_equal(decoder.get_frame_at(timestep), truth[timestep])
+
+
+@pytest.mark.parametrize("lone", [0, 5, 11])
+def test_a_field_without_a_partner_is_refused(tmp_path, lone):
+    """A pass in order may or may not show it, and counts accordingly."""
+    with pytest.raises(FrameError, match=f"picture {lone} has one of its two alone"):
+        VideoDecoder(in_fields(tmp_path, 12, lone=lone))

@@ -17,6 +17,7 @@ import numpy as np
 from av.stream import Disposition
 
 from ..errors import FrameError
+from .fields import Packet, join_fields
 from .packets import PacketIndex
 from .source import ByteSource
 
@@ -80,13 +81,20 @@ def _scan(file: io.BytesIO) -> tuple[PacketIndex, ScannedPackets]:
         stream = next(filter(_is_film, container.streams.video), None)
         if stills or stream is None:
             raise FrameError(NO_VIDEO.format("no video track"))
-        packets = [packet for packet in container.demux(stream) if packet.size]
-        if any(packet.pts is None for packet in packets):
-            raise FrameError(NO_VIDEO.format("packets without presentation times"))
         context = stream.codec_context
         codec, extradata = context.codec.name, bytes(context.extradata or b"")
-        if any(_changes_format(packet, extradata) for packet in packets):
-            raise FrameError(CHANGING_FORMAT)
+        packets = []
+        for packet in container.demux(stream):
+            if not packet.size:
+                continue
+            if _changes_format(packet, extradata):
+                raise FrameError(CHANGING_FORMAT)
+            data = bytes(packet)
+            shown = not packet.is_discard and _has_picture(codec, data)
+            packets.append(Packet(packet.pts, packet.is_keyframe, shown, data))
+        packets = join_fields(codec, extradata, packets)
+        if any(packet.pts is None for packet in packets):
+            raise FrameError(NO_VIDEO.format("packets without presentation times"))
         index = PacketIndex(
             codec=codec,
             extradata=extradata,
@@ -95,11 +103,11 @@ def _scan(file: io.BytesIO) -> tuple[PacketIndex, ScannedPackets]:
             rotation=_rotation(container, stream),
             fps=Fraction(stream.average_rate or 0),
             pts=np.array([packet.pts for packet in packets], np.int64),
-            keyframe=np.array([packet.is_keyframe for packet in packets], np.bool_),
-            shown=np.array([not packet.is_discard and _has_picture(codec, packet) for packet in packets], np.bool_),
+            keyframe=np.array([packet.keyframe for packet in packets], np.bool_),
+            shown=np.array([packet.shown for packet in packets], np.bool_),
             format=_format(context),
         )
-        return index, ScannedPackets([bytes(packet) for packet in packets])
+        return index, ScannedPackets([packet.data for packet in packets])
 
 
 def _is_film(stream: Any) -> bool:
@@ -117,9 +125,9 @@ def _changes_format(packet: Any, extradata: bytes) -> bool:
     return False
 
 
-def _has_picture(codec: str, packet: Any) -> bool:
+def _has_picture(codec: str, data: bytes) -> bool:
     """Whether a packet is shown: VP8 has some that others are predicted from alone (RFC 6386 9.1)."""
-    return codec != "vp8" or bool(bytes(packet)[0] & 0x10)
+    return codec != "vp8" or bool(data[0] & 0x10)
 
 
 def _format(context: Any) -> dict[str, Any]:

@@ -122,20 +122,39 @@ class FrameNumbers:
     def misses_before(self, packet: bytes) -> bool:
         """Whether pictures are missing between the packet before, as far as one was, and this one."""
         missing = False
-        heads = split_heads("h264", self._extradata, packet, SLICE_HEAD)
-        if any(head[0] & 31 in (_SEQUENCE_SET, _PICTURE_SET) for head in heads):
-            self._sets = _Sets(dict(self._sets.sequences), dict(self._sets.pictures))
-            for unit in split_units("h264", self._extradata, packet):
-                self._sets.read(unit)
-        slices = [head for head in heads if head[0] & 31 in _SLICES]
-        if not heads:
-            self._last = None
+        slices = self._slices(packet)
         for head in slices:
             if head is slices[0] or (len(head) > 1 and head[1] & 0x80):  # a picture begins: macroblock 0
                 missing |= self._misses_before(head)
                 if head[0] & 0x60:
                     self._last_packet = packet
         return missing
+
+    def lone_field(self, packet: bytes) -> tuple[int, bool] | None:
+        """Of a packet that holds one field of a picture, its frame number and whether it is the bottom field."""
+        fields = {self._field(head) for head in self._slices(packet)}
+        return fields.pop() if len(fields) == 1 else None
+
+    def _field(self, head: bytes) -> tuple[int, bool] | None:
+        reader = Bits(head[1:])
+        found = _read_number(self._sets, reader)
+        try:
+            if found is None or found[2].frames_only or not reader.read(1):
+                return None
+            return found[0], bool(reader.read(1))
+        except EOFError:
+            return None
+
+    def _slices(self, packet: bytes) -> list[bytes]:
+        """The heads of the slices of a packet; its parameter sets are taken in."""
+        heads = split_heads("h264", self._extradata, packet, SLICE_HEAD)
+        if any(head[0] & 31 in (_SEQUENCE_SET, _PICTURE_SET) for head in heads):
+            self._sets = _Sets(dict(self._sets.sequences), dict(self._sets.pictures))
+            for unit in split_units("h264", self._extradata, packet):
+                self._sets.read(unit)
+        if not heads:  # it is cut off
+            self._last = None
+        return [head for head in heads if head[0] & 31 in _SLICES]
 
     def _misses_before(self, head: bytes) -> bool:
         found = _read_number(self._sets, Bits(head[1:]))
