@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import subprocess
@@ -18,7 +19,8 @@ from test_video import RemoteBytes
 from nersemble.errors import FrameError
 from nersemble.video import DecoderPool, VideoDecoder
 from nersemble.video.disposable import holds_parameter_sets, is_disposable
-from nersemble.video.engine import Outlook, PictureDecoder
+from nersemble.video.engine import PictureDecoder
+from nersemble.video.outlook import Outlook
 from nersemble.video.packets import PacketIndex
 from nersemble.video.scan import ScannedPackets
 
@@ -225,6 +227,26 @@ def test_pictures_whose_order_the_file_contradicts_are_refused():
             list(map(decoder.get_frame_at, order))
     with pytest.raises(FrameError, match="another order"):
         VideoDecoder(RemoteBytes(wrapped)).get_frames_in_range(0, 20)
+
+
+@pytest.mark.parametrize("codec", ["libx264", "libx265"])
+@pytest.mark.parametrize("threads", [1, 2])
+def test_without_composition_times_no_picture_is_given_for_another(tmp_path, codec, threads):
+    """As AVI and careless muxers have them: whatever is asked for first, and alone."""
+    make = x264 if codec == "libx264" else x265
+    data = encode(codec=codec, options=make("keyint=12:min-keyint=12:bframes=3:b-adapt=0"), mux="+faststart", count=30)
+    path = tmp_path / "wrapped.mp4"
+    path.write_bytes(rewrite(data, lambda at, body: [("free", body)] if at.endswith(("/ctts", "/edts")) else None))
+    orders = [[t] for t in range(30)] + [[t, t + 1, t + 2] for t in range(0, 27, 4)] + [list(range(30))]
+    given = 0
+    for source in (path, RemoteBytes(path.read_bytes())):
+        for order in orders:
+            with VideoDecoder(source, threads=threads) as decoder:
+                for timestep in order:
+                    with contextlib.suppress(FrameError):
+                        assert number_in(decoder.get_frame_at(timestep)) == timestep, order
+                        given += 1
+    assert given > 0  # keyframes
 
 
 def test_pictures_that_share_a_time_are_refused():

@@ -153,8 +153,9 @@ def arrival_problem(path: Path) -> str:
 
 def _decoded(path: Path) -> str:
     """Decode every frame of a video with the reader's own engine, so that what passes here can be read later."""
-    from ..video.engine import Outlook, PictureDecoder
+    from ..video.engine import PictureDecoder
     from ..video.mp4 import Mp4Packets, read_index
+    from ..video.outlook import Outlook
     from ..video.packets import PacketReader
     from ..video.scan import scan
     from ..video.source import LocalSource, WindowReader

@@ -19,8 +19,9 @@ from av.video.reformatter import VideoReformatter
 
 from ..cores import usable_cores
 from ..errors import FrameError
-from .engine import Outlook, PictureDecoder
+from .engine import PictureDecoder
 from .mp4 import Mp4Packets, read_index
+from .outlook import Outlook
 from .packets import PacketIndex, PacketReader
 from .resize import Picture, resize_picture
 from .scan import scan

@@ -9,7 +9,7 @@ asked for next is an ``Outlook``: it only saves time, and a wrong one costs no m
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import heapq
 from typing import Any
 
 import av
@@ -18,6 +18,7 @@ import av.error
 from ..errors import FrameError
 from .disposable import holds_parameter_sets, is_disposable
 from .entry import is_clean_start
+from .outlook import Outlook, Wanted
 from .packets import PacketIndex, PacketReader
 from .slices import FrameNumbers
 
@@ -32,21 +33,6 @@ LOST = (
     "packets in front of it are missing, of pictures that it may be predicted from. They were lost when the file was "
     "made: make or fetch it again"
 )
-
-
-@dataclass(frozen=True)
-class Outlook:
-    """What will be asked for after a picture, in presentation order, as far as anybody knows.
-
-    Attributes:
-        planned: The packets of all pictures that will be asked for, if they are known.
-        following: The first of them after this picture, None if there is none.
-        stride: Every so many pictures one, if it is guessed; 0 if not.
-    """
-
-    planned: frozenset[int] | None = None
-    following: int | None = None
-    stride: int = 0
 
 
 class PictureDecoder:
@@ -65,6 +51,7 @@ class PictureDecoder:
         self._context: Any = None
         self._threads = 1
         self._one_thread = False
+        self._depth = index.reorder_depth  # pictures that the codec holds back to bring them into order
         self._has_other_sets = False  # the codec was fed parameter sets, which a flush does not take back
         self._lost: set[int] = set()  # packets in front of which others are missing
         self._false_keyframes = False  # the codec contradicts the container on where decoding can begin
@@ -82,6 +69,7 @@ class PictureDecoder:
         # The codec confirmed that decoding can begin there; of these two codecs the packets themselves tell before.
         self._began_well = start == 0 or self._index.codec in ("h264", "hevc")
         self._highest = -1  # place in presentation order of the last picture that came out
+        self._due: list[tuple[int, int]] = []  # a heap of the places and packets that were fed and did not come out
         self._disordered = False  # they came out in another order than the file says
 
     @property
@@ -104,17 +92,20 @@ class PictureDecoder:
             FrameError: If it does not come out whole; the message says why.
         """
         problem = ""
-        start: int | None = self._start_for(packet)
+        start: int | None = self._begin_for(packet)
         while start is not None:
+            in_doubt = self._in_doubt
             if self._leans_on_lost(packet):
                 raise FrameError(LOST)
-            wanted = _Wanted(self._index, packet, outlook)
+            wanted = Wanted(self._index, packet, outlook)
             picture, problem = self._attempt(start, wanted, 1 if self._one_thread else threads)
-            if picture is not None:
+            if picture is not None and in_doubt == self._in_doubt:
                 return picture
             self._context = None
             self._reset()
-            if self._false_keyframes:
+            if in_doubt != self._in_doubt:
+                start = self._begin_for(packet)
+            elif self._false_keyframes:
                 start = self._start_for(packet) if start else None
             elif self._threads > 1:  # with more threads a codec says late what is damaged: look again
                 self._threads, self._one_thread = 1, True
@@ -122,10 +113,20 @@ class PictureDecoder:
                 start = self._index.keyframe_before(start)
         raise FrameError(problem)
 
+    @property
+    def _in_doubt(self) -> bool:
+        """Whether the codec may show pictures in another order, and the file says nothing of one."""
+        return self._depth > self._index.reorder_depth == 0
+
+    def _begin_for(self, packet: int) -> int:
+        """The keyframe to begin at; where the order is in doubt one further back, so that it shows what leads it."""
+        start = self._start_for(packet)
+        return (self._index.keyframe_before(start) or 0) if self._in_doubt else start
+
     def _start_for(self, packet: int) -> int:
         return 0 if self._false_keyframes else self._index.start_for(packet)
 
-    def _attempt(self, start: int, wanted: _Wanted, threads: int) -> tuple[Any, str]:
+    def _attempt(self, start: int, wanted: Wanted, threads: int) -> tuple[Any, str]:
         """The picture, or what is wrong."""
         picture = self._pending.pop(wanted.target, None)
         try:
@@ -169,7 +170,7 @@ class PictureDecoder:
     def _is_clean(self, packet: int, data: bytes = b"") -> bool:
         return packet == 0 or is_clean_start(self._index.codec, self._index.extradata, data)
 
-    def _run(self, start: int, wanted: _Wanted, threads: int) -> Any:
+    def _run(self, start: int, wanted: Wanted, threads: int) -> Any:
         """Feed packets from ``start``, or from where the codec stands, until the target comes out."""
         target = wanted.target
         passed = self._context is not None and self._origin <= start <= self._fed
@@ -197,24 +198,26 @@ class PictureDecoder:
                     break
         return found
 
-    def _is_lone(self, wanted: _Wanted) -> bool:
+    def _is_lone(self, wanted: Wanted) -> bool:
         """Whether the target is to be drained out of the codec, instead of pushed out by the packets behind it.
 
         A drained codec has to begin at a keyframe again, and those behind cost decoding, and requests.
         """
+        if self._in_doubt:  # those behind show in which order they come out
+            return False
         outlook = wanted.outlook
         if outlook.following is not None:
-            pushed = max(wanted.target + self._index.reorder_depth + 1, self._fed)
+            pushed = max(wanted.target + self._depth + 1, self._fed)
             return self._index.start_for(outlook.following) > pushed
         return not outlook.stride and (self._remote or wanted.target - self._origin <= NEAR)
 
-    def _is_needless(self, data: bytes, following: bytes | None, wanted: _Wanted) -> bool:
+    def _is_needless(self, data: bytes, following: bytes | None, wanted: Wanted) -> bool:
         """Whether the next packet can be left out; ``following`` is the one behind it, where that was read too."""
         if following is None or wanted.includes(self._fed):
             return False
         return is_disposable(self._index.codec, self._index.extradata, data, following)
 
-    def _take(self, pictures: list[Any], wanted: _Wanted, lone: bool) -> Any:
+    def _take(self, pictures: list[Any], wanted: Wanted, lone: bool) -> Any:
         """Note which pictures came out; the one of the target if it is among them."""
         found = None
         for picture in pictures:
@@ -224,8 +227,7 @@ class PictureDecoder:
             self._out.add(number)
             self._began_well |= number == self._origin and bool(picture.key_frame)
             if self._index.shown[number]:  # the times of hidden ones can be anything
-                self._disordered |= int(self._index.rank[number]) < self._highest
-                self._highest = max(self._highest, int(self._index.rank[number]))
+                self._check_order(int(self._index.rank[number]))
             if picture.is_corrupt:
                 self._damaged.add(number)
             if number == wanted.target:
@@ -233,6 +235,14 @@ class PictureDecoder:
             elif wanted.keeps(number, lone):
                 self._pending[number] = picture
         return found
+
+    def _check_order(self, rank: int) -> None:
+        """Note that the picture at a place in presentation order came out: after all that were fed and precede it."""
+        while self._due and self._due[0][0] <= rank:
+            due, packet = heapq.heappop(self._due)
+            self._disordered |= due < rank and packet not in self._damaged
+        self._disordered |= rank < self._highest
+        self._highest = max(self._highest, rank)
 
     def _begin(self, threads: int) -> None:
         """Make the codec ready for a first packet."""
@@ -256,7 +266,7 @@ class PictureDecoder:
         """The packets to feed for ``target``, in one read; None, the end of the stream, after the last there is."""
         final = len(self._index.rank) - 1
         # A codec may hold back one picture more than the reordering of this file needs, and one for each other thread.
-        held_back = self._index.reorder_depth + self._threads
+        held_back = self._depth + self._threads
         last = target if lone else min(final, max(target + held_back, self._fed))
         packets: list[bytes | None] = []
         if self._fed <= last:
@@ -278,33 +288,15 @@ class PictureDecoder:
             packet.update(data)
             packet.pts = packet.dts = self._fed
             packet.is_keyframe = bool(self._index.keyframe[self._fed])
+            rank = int(self._index.rank[self._fed])
+            if self._index.shown[self._fed] and rank >= self._index.rank[self._origin]:
+                heapq.heappush(self._due, (rank, self._fed))
             self._fed += 1
             self._has_other_sets |= holds_parameter_sets(self._index.codec, self._index.extradata, data)
         try:
-            return list(self._context.decode(packet))
+            pictures = list(self._context.decode(packet))
+            self._depth = max(self._depth, min(self._context.reorder_depth, MOST_HELD_BACK))
+            return pictures
         except (av.error.FFmpegError, ValueError):  # PyAV 19 has a ValueError of its own for damaged headers
             self._damaged.add(self._fed - 1)
             return []
-
-
-class _Wanted:
-    """A picture that is decoded now, and those that will be asked for next."""
-
-    def __init__(self, index: PacketIndex, target: int, outlook: Outlook) -> None:
-        self.target = target
-        self.outlook = outlook
-        self._rank = index.rank
-
-    def includes(self, packet: int) -> bool:
-        """Whether the picture of a packet is wanted now or may be next."""
-        ahead = int(self._rank[packet] - self._rank[self.target])
-        if self.outlook.planned is not None:
-            return ahead >= 0 and packet in self.outlook.planned
-        if self.outlook.stride:
-            return ahead >= 0 and ahead % self.outlook.stride == 0
-        return packet >= self.target
-
-    def keeps(self, packet: int, lone: bool) -> bool:
-        """Whether a picture that came out with the target is kept: one that is wanted, and does not come out again."""
-        unknown = self.outlook.planned is None and not self.outlook.stride
-        return self._rank[packet] > self._rank[self.target] and self.includes(packet) and not (lone and unknown)

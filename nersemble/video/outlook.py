@@ -1,0 +1,45 @@
+"""What will be asked for after a picture: it decides what is left out and kept, never which picture is given."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .packets import PacketIndex
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """What will be asked for after a picture, in presentation order, as far as anybody knows.
+
+    Attributes:
+        planned: The packets of all pictures that will be asked for, if they are known.
+        following: The first of them after this picture, None if there is none.
+        stride: Every so many pictures one, if it is guessed; 0 if not.
+    """
+
+    planned: frozenset[int] | None = None
+    following: int | None = None
+    stride: int = 0
+
+
+class Wanted:
+    """A picture that is decoded now, and those that will be asked for next."""
+
+    def __init__(self, index: PacketIndex, target: int, outlook: Outlook) -> None:
+        self.target = target
+        self.outlook = outlook
+        self._rank = index.rank
+
+    def includes(self, packet: int) -> bool:
+        """Whether the picture of a packet is wanted now or may be next."""
+        ahead = int(self._rank[packet] - self._rank[self.target])
+        if self.outlook.planned is not None:
+            return ahead >= 0 and packet in self.outlook.planned
+        if self.outlook.stride:
+            return ahead >= 0 and ahead % self.outlook.stride == 0
+        return packet >= self.target
+
+    def keeps(self, packet: int, lone: bool) -> bool:
+        """Whether a picture that came out with the target is kept: one that is wanted, and does not come out again."""
+        unknown = self.outlook.planned is None and not self.outlook.stride
+        return self._rank[packet] > self._rank[self.target] and self.includes(packet) and not (lone and unknown)
