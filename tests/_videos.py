@@ -270,6 +270,10 @@ def _tied_edit() -> bytes:
     return with_edits(data, (2 * 20 * step + 1, 2 * step))
 
 
+def three_edits(length: Callable[[float], int], at: Callable[[float], int]) -> list[tuple[int, int]]:
+    return [(length(6), at(4)), (length(6), at(16)), (length(8), at(31))]
+
+
 VIDEOS: dict[str, Callable[[], bytes]] = {
     "closed-gop.mp4": encode,
     "open-gop.mp4": lambda: encode(options=OPEN),
@@ -313,6 +317,11 @@ VIDEOS: dict[str, Callable[[], bytes]] = {
     "edit-empty-version-1.mp4": lambda: _edited(lambda length, at: [(length(5), -1), (length(20), at(9))], version=1),
     "two-edits.mp4": lambda: _edited(lambda length, at: [(length(10), at(2)), (length(10), at(26))]),
     "two-edits-touching.mp4": lambda: _edited(lambda length, at: [(length(10), at(2)), (length(10), at(12))]),
+    "two-edits-open.mp4": lambda: _edited(lambda length, at: [(length(10), at(2)), (length(10), at(26))], options=OPEN),
+    "three-edits.mp4": lambda: _edited(three_edits),
+    "three-edits-open.mp4": lambda: _edited(three_edits, options=OPEN),
+    "edits-backwards.mp4": lambda: _edited(lambda length, at: [(length(10), at(20)), (length(9), at(5))], options=OPEN),
+    "edits-overlapping.mp4": lambda: _edited(lambda length, at: [(length(9), at(6)), (length(9), at(9))], options=OPEN),
     "sound-first.mp4": lambda: encode(sound="before"),
     "sound-after.mp4": lambda: encode(sound="after", mux="+faststart"),
     "co64.mp4": lambda: with_co64(encode()),
@@ -324,6 +333,16 @@ VIDEOS: dict[str, Callable[[], bytes]] = {
     "hevc-odd-size.mp4": lambda: encode(codec="libx265", options=x265("keyint=12"), size=(98, 66)),
     "one-frame.mp4": lambda: encode(count=1),
     "two-frames.mp4": lambda: encode(count=2),
+}
+
+#: Steps from frame to frame where edits jump.
+JUMPS = {
+    "two-edits.mp4": {15},
+    "two-edits-open.mp4": {15},
+    "three-edits.mp4": {7, 10},
+    "three-edits-open.mp4": {7, 10},
+    "edits-backwards.mp4": {-24},
+    "edits-overlapping.mp4": {-5},
 }
 
 #: Counter-clockwise quarter turns from the coded picture to the one shown.

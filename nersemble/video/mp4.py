@@ -1,7 +1,7 @@
 """The packet index of an mp4 or mov file, read from its header (``moov``) alone.
 
 A remote video thus shows its first frame after a few kilobytes, wherever the header stands in the file.  Only plain
-files are read here: one sample description, at most one edit besides an empty one in front, no fragments.  For anything
+files are read here: one sample description, no fragments, edits at normal speed.  For anything
 else ``read_index`` answers None and the caller scans the file (``nersemble.video.scan``).  Box layouts follow ISO/IEC
 14496-12 and 14496-15; which packets an edit hides follows FFmpeg, whose players users compare with.
 """
@@ -9,7 +9,6 @@ else ``read_index`` answers None and the caller scans the file (``nersemble.vide
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -17,16 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import FrameError
+from .boxes import OddFile, box, boxes, read_sample_description
 from .packets import PacketIndex
 from .source import WindowReader
 
-#: Sample entries read here, FFmpeg's codec name and the box that holds the codec's header.
-CODECS = {
-    b"avc1": ("h264", b"avcC"),
-    b"avc3": ("h264", b"avcC"),
-    b"hvc1": ("hevc", b"hvcC"),
-    b"hev1": ("hevc", b"hvcC"),
-}
 #: Bytes asked for where the header stands after the frames.
 TAIL_READ = 64 * 1024
 #: Where packets lie further apart than this beyond their own bytes, each is read for itself.
@@ -36,12 +29,13 @@ MAX_HEADER = 64 * 1024 * 1024
 FIRST_BOXES = {b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot", b"uuid", b"styp", b"sidx"}
 #: What an edit list says of a stretch without media.
 EMPTY_EDIT = -1
+#: A stretch of time that holds everything.
+WHOLE = (-(1 << 62), 1 << 62)
 NO_HEADER = "The video has no whole header (moov): its download was cut off. Delete the file and fetch it again."
-VISUAL_ENTRY_HEADER = 78
-
-
-class _OddFile(Exception):
-    """The file holds something that only a full scan handles."""
+ODD_EDITS = (
+    "The video has an edit list of several edits that players show in different ways, so that its frames cannot be "
+    "counted. Encode it anew, without edits."
+)
 
 
 @dataclass(frozen=True)
@@ -71,7 +65,9 @@ def read_index(reader: WindowReader, first_read: int) -> Mp4Index | None:
         return None
     try:
         return _parse_moov(moov)
-    except (_OddFile, struct.error, IndexError, KeyError, ValueError):
+    except FrameError:
+        raise
+    except (OddFile, struct.error, IndexError, KeyError, ValueError):
         return None
 
 
@@ -108,38 +104,15 @@ def _find_moov(reader: WindowReader, least: int) -> bytes | None:
         least = TAIL_READ
 
 
-def _boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
-    position = 0
-    while position + 8 <= len(data):
-        size, kind = struct.unpack_from(">I4s", data, position)
-        start = 8
-        if size == 1:
-            size, start = struct.unpack_from(">Q", data, position + 8)[0], 16
-        elif size == 0:
-            size = len(data) - position
-        if size < start or position + size > len(data):
-            raise _OddFile
-        yield kind, data[position + start : position + size]
-        position += size
-
-
-def _box(data: bytes, *path: bytes) -> bytes:
-    for kind in path:
-        data = next((body for name, body in _boxes(data) if name == kind), b"")
-        if not data:
-            raise _OddFile
-    return data
-
-
 def _parse_moov(moov: bytes) -> Mp4Index:
-    children = list(_boxes(moov))
+    children = list(boxes(moov))
     if any(kind == b"mvex" for kind, _ in children):
-        raise _OddFile
+        raise OddFile
     movie_timescale = _header_timescale(dict(children)[b"mvhd"])
     for kind, track in children:
-        if kind == b"trak" and _box(track, b"mdia", b"hdlr")[8:12] == b"vide":
+        if kind == b"trak" and box(track, b"mdia", b"hdlr")[8:12] == b"vide":
             return _parse_track(track, movie_timescale)
-    raise _OddFile
+    raise OddFile
 
 
 def _header_timescale(header: bytes) -> int:
@@ -147,14 +120,14 @@ def _header_timescale(header: bytes) -> int:
 
 
 def _parse_track(track: bytes, movie_timescale: int) -> Mp4Index:
-    media = _box(track, b"mdia")
-    timescale = _header_timescale(_box(media, b"mdhd"))
-    table = dict(_boxes(_box(media, b"minf", b"stbl")))
-    codec, extradata, width, height = _sample_description(table[b"stsd"])
+    media = box(track, b"mdia")
+    timescale = _header_timescale(box(media, b"mdhd"))
+    table = dict(boxes(box(media, b"minf", b"stbl")))
+    entry = read_sample_description(table[b"stsd"])
     size = _sizes(table[b"stsz"])
     count = len(size)
     if not count:
-        raise _OddFile
+        raise OddFile
     duration = _runs(table[b"stts"], count)
     decode_time = np.concatenate([[0], np.cumsum(duration)[:-1]])
     composition = decode_time + _runs(table[b"ctts"], count, signed=True) if b"ctts" in table else decode_time
@@ -163,19 +136,28 @@ def _parse_track(track: bytes, movie_timescale: int) -> Mp4Index:
         keyframe[:] = False
         keyframe[_array(table[b"stss"], ">u4", 4, 8) - 1] = True
     if len(np.unique(composition)) != count:
-        raise _OddFile
-    shown = _shown(track, composition, movie_timescale, timescale)
+        raise OddFile
+    edits = _edits(track, movie_timescale, timescale)
+    if len(edits) > 1 and entry.codec == "hevc" and _has_leading_pictures(composition, keyframe):
+        raise FrameError(ODD_EDITS)  # FFmpeg leaves out those behind a jump
+    order = np.argsort(composition)
+    sequence = np.concatenate(
+        [order[(composition[order] >= start) & (composition[order] < stop)] for start, stop in edits]
+    )
+    shown = np.zeros(count, np.bool_)
+    shown[sequence] = True
     fps = Fraction(timescale * count, int(duration.sum())) if duration.sum() else Fraction(0)
     packets = PacketIndex(
-        codec=codec,
-        extradata=extradata,
-        width=width,
-        height=height,
-        rotation=_rotation(_box(track, b"tkhd")),
+        codec=entry.codec,
+        extradata=entry.extradata,
+        width=entry.width,
+        height=entry.height,
+        rotation=_rotation(box(track, b"tkhd")),
         fps=fps,
         pts=composition,
         keyframe=keyframe,
         shown=shown,
+        sequence=sequence,
     )
     return Mp4Index(packets, _offsets(table, size), size)
 
@@ -192,7 +174,7 @@ def _runs(box: bytes, count: int, *, signed: bool = False) -> NDArray[np.int64]:
     if signed:
         values = values.astype(np.uint32).astype(np.int32).astype(np.int64)
     if lengths.sum() < count or lengths.sum() > count + MAX_HEADER:
-        raise _OddFile
+        raise OddFile
     return np.repeat(values, lengths)[:count]
 
 
@@ -200,7 +182,7 @@ def _sizes(box: bytes) -> NDArray[np.int64]:
     constant, count = struct.unpack_from(">II", box, 4)
     if constant:
         if count > MAX_HEADER:
-            raise _OddFile
+            raise OddFile
         return np.full(count, constant, np.int64)
     return np.frombuffer(box, ">u4", count, 12).astype(np.int64)
 
@@ -211,14 +193,14 @@ def _offsets(table: dict[bytes, bytes], size: NDArray[np.int64]) -> NDArray[np.i
     entries = struct.unpack_from(">I", table[b"stsc"], 4)[0]
     first, samples, description = np.frombuffer(table[b"stsc"], ">u4", entries * 3, 8).astype(np.int64).reshape(-1, 3).T
     if (description != 1).any():
-        raise _OddFile
+        raise OddFile
     chunks_in_run = np.diff(np.append(first - 1, len(chunk_offset)))
     if (chunks_in_run < 0).any():
-        raise _OddFile
+        raise OddFile
     samples_in_chunk = np.repeat(samples, chunks_in_run)
     # A damaged table can promise more packets than any memory holds.
     if not len(size) <= samples_in_chunk.sum() <= len(size) + MAX_HEADER:
-        raise _OddFile
+        raise OddFile
     chunk = np.repeat(np.arange(len(chunk_offset)), samples_in_chunk)[: len(size)]
     before = np.cumsum(size) - size
     first_in_chunk = np.concatenate([[0], np.cumsum(samples_in_chunk)[:-1]])
@@ -226,37 +208,30 @@ def _offsets(table: dict[bytes, bytes], size: NDArray[np.int64]) -> NDArray[np.i
     return chunk_offset[chunk] + before - before[first_in_chunk[chunk]]
 
 
-def _sample_description(stsd: bytes) -> tuple[str, bytes, int, int]:
-    if struct.unpack_from(">I", stsd, 4)[0] != 1:
-        raise _OddFile
-    kind, entry = next(_boxes(stsd[8:]))
-    codec, header = CODECS.get(kind, ("", b""))
-    if not codec:
-        raise _OddFile
-    width, height = struct.unpack_from(">HH", entry, 24)
-    return codec, _box(entry[VISUAL_ENTRY_HEADER:], header), width, height
-
-
-def _shown(track: bytes, composition: NDArray[np.int64], movie_timescale: int, timescale: int) -> NDArray[np.bool_]:
-    """Which packets the edit list shows: those whose composition time lies in the edit."""
-    edits = next((_box(body, b"elst") for kind, body in _boxes(track) if kind == b"edts"), None)
+def _edits(track: bytes, movie_timescale: int, timescale: int) -> list[tuple[int, int]]:
+    """The stretches of composition time that are shown one after the other, from the edit list."""
+    edits = next((box(body, b"elst") for kind, body in boxes(track) if kind == b"edts"), None)
     if edits is None:
-        return np.ones(len(composition), np.bool_)
+        return [WHOLE]
     entry = ">Qqhh" if edits[0] == 1 else ">Iihh"
     count = struct.unpack_from(">I", edits, 4)[0]
     rows = [struct.unpack_from(entry, edits, 8 + i * struct.calcsize(entry)) for i in range(count)]
     if rows and rows[0][1] == EMPTY_EDIT:
         rows = rows[1:]
-    if not rows:
-        return np.ones(len(composition), np.bool_)
-    if len(rows) > 1 or rows[0][2] != 1 or rows[0][1] < 0:
-        raise _OddFile
-    duration, start = rows[0][0], rows[0][1]
-    shown = composition >= start
-    if duration:
+    shown = []
+    for duration, start, rate, _ in rows:
+        if rate != 1 or start < 0 or (len(rows) > 1 and not duration):
+            raise FrameError(ODD_EDITS) if len(rows) > 1 else OddFile
         # FFmpeg rounds a half up.
-        shown &= composition < start + (2 * duration * timescale + movie_timescale) // (2 * movie_timescale)
-    return shown
+        length = (2 * duration * timescale + movie_timescale) // (2 * movie_timescale)
+        shown.append((start, start + length if duration else WHOLE[1]))
+    return shown or [WHOLE]
+
+
+def _has_leading_pictures(composition: NDArray[np.int64], keyframe: NDArray[np.bool_]) -> bool:
+    """Whether pictures behind a keyframe are shown in front of it, as in open groups of pictures."""
+    earliest = np.minimum.accumulate(composition[::-1])[::-1]
+    return bool((earliest[keyframe] < composition[keyframe]).any())
 
 
 def _rotation(tkhd: bytes) -> int:
@@ -266,7 +241,7 @@ def _rotation(tkhd: bytes) -> int:
     unit = 1 << 16
     turns = {(unit, 0, 0, unit): 0, (0, unit, -unit, 0): 270, (-unit, 0, 0, -unit): 180, (0, -unit, unit, 0): 90}
     if (a, b, c, d) not in turns:
-        raise _OddFile
+        raise OddFile
     return turns[(a, b, c, d)]
 
 

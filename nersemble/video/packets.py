@@ -62,6 +62,8 @@ class PacketIndex:
     keyframe: NDArray[np.bool_]
     shown: NDArray[np.bool_]
     format: Mapping[str, Any] = field(default_factory=dict)
+    #: ``(timesteps,)`` packet number of each timestep, where edits show packets in another order than their own.
+    sequence: NDArray[np.int64] | None = None
     #: ``(packets,)`` place of each packet in presentation order, hidden ones counted.
     rank: NDArray[np.int64] = field(init=False)
     #: ``(timesteps,)`` packet number of each timestep.
@@ -77,7 +79,8 @@ class PacketIndex:
         rank = np.empty_like(order)
         rank[order] = np.arange(len(order))
         object.__setattr__(self, "rank", rank)
-        object.__setattr__(self, "packet_of", order[self.shown[order]])
+        packet_of = order[self.shown[order]] if self.sequence is None else self.sequence
+        object.__setattr__(self, "packet_of", packet_of)
 
     @property
     def num_frames(self) -> int:

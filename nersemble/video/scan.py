@@ -18,9 +18,11 @@ from av.stream import Disposition
 
 from ..errors import FrameError
 from .fields import Packet, join_fields
+from .mp4 import ODD_EDITS
 from .packets import PacketIndex
 from .source import ByteSource
 
+MIN_TIME = -(1 << 63)
 NO_VIDEO = "This is no video that can be read exactly ({}). Was its download cut off, or is it another file?"
 CHANGING_FORMAT = (
     "The file holds what its pictures need beside them: a palette, or a codec header that changes midway. Such "
@@ -83,12 +85,16 @@ def _scan(file: io.BytesIO) -> tuple[PacketIndex, ScannedPackets]:
             raise FrameError(NO_VIDEO.format("no video track"))
         context = stream.codec_context
         codec, extradata = context.codec.name, bytes(context.extradata or b"")
-        packets = []
+        packets, decoded = [], MIN_TIME
         for packet in container.demux(stream):
             if not packet.size:
                 continue
             if _changes_format(packet, extradata):
                 raise FrameError(CHANGING_FORMAT)
+            if container.format.name.startswith("mov") and packet.dts is not None:
+                if packet.dts < decoded:  # it jumps back to the keyframe in front of another edit
+                    raise FrameError(ODD_EDITS)
+                decoded = packet.dts
             data = bytes(packet)
             shown = not packet.is_discard and _has_picture(codec, data)
             packets.append(Packet(packet.pts, packet.is_keyframe, shown, data))
@@ -138,7 +144,7 @@ def _format(context: Any) -> dict[str, Any]:
             value = getattr(context, name)
         except UnicodeDecodeError:  # a tag beyond ASCII, which PyAV cannot hand on
             continue
-        if value:
+        if value is not None:
             found[name] = value
     return found
 
