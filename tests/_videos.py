@@ -204,6 +204,20 @@ def with_matrix(data: bytes, a: int, b: int, c: int, d: int) -> bytes:
     return replace(data, "/moov/trak/tkhd", lambda body: body[:40] + matrix + body[76:])
 
 
+SAMPLE_ENTRY = "/moov/trak/mdia/minf/stbl/stsd"
+
+
+def with_colours(data: bytes, primaries: int, transfer: int, matrix: int, *, full_range: bool) -> bytes:
+    """Say in the container which colours the pictures have, by the codes of ISO/IEC 23091-2."""
+    box = struct.pack(">I4s4s3HB", 19, b"colr", b"nclx", primaries, transfer, matrix, full_range << 7)
+    return replace(data, SAMPLE_ENTRY, lambda body: body[:8] + struct.pack(">I", len(body) - 8 + 19) + body[12:] + box)
+
+
+def with_height(data: bytes, height: int) -> bytes:
+    """Say in the container that only the upper part of the pictures is shown."""
+    return replace(data, SAMPLE_ENTRY, lambda body: body[:42] + struct.pack(">H", height) + body[44:])
+
+
 def with_co64(data: bytes) -> bytes:
     """Offsets of 64 bits."""
 

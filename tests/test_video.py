@@ -547,6 +547,28 @@ def test_a_palette_beside_the_pictures_is_refused(tmp_path):
         VideoDecoder(written(tmp_path, data))
 
 
+@pytest.mark.parametrize("codec", ["libx264", "libx265"])
+@pytest.mark.parametrize("codes", [(1, 1, 1), (2, 2, 2)])
+def test_colours_that_the_container_alone_tells_are_those_of_a_pass_in_order(tmp_path, codec, codes):
+    options = _videos.CLOSED if codec == "libx264" else _videos.x265("keyint=12")
+    data = _videos.with_colours(encode(codec=codec, options=options, count=12), *codes, full_range=True)
+    path = written(tmp_path, data)
+    truth = decode_all(path)
+    assert (truth[0].min() > 27) == (codec == "libx264")  # the other codec goes by its own header
+    with VideoDecoder(path) as decoder:
+        assert wrong(decoder, truth, range(12)) == []
+
+
+def test_rows_that_the_container_cuts_off_are_cut_off(tmp_path):
+    """As of 1080 rows that are coded as 1088, where the codec's own header does not say it."""
+    path = written(tmp_path, _videos.with_height(encode(count=12), 56))
+    truth = decode_all(path)
+    assert truth[0].shape == (56, 96, 3)
+    with VideoDecoder(path) as decoder:
+        assert decoder.height == 56
+        assert wrong(decoder, truth, [7, *range(12)]) == []
+
+
 ODD_EDITS = {
     "hevc-open": (
         [(137, 512), (137, 6656)],

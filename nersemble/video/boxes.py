@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import struct
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 #: Sample entries read here, FFmpeg's codec name and the box that holds the codec's header.
 CODECS = {
@@ -15,6 +15,13 @@ CODECS = {
     b"hev1": ("hevc", b"hvcC"),
 }
 VISUAL_ENTRY_HEADER = 78
+#: Colours that FFmpeg knows by the codes of ISO/IEC 23091-2: primaries, transfer, matrix.
+KNOWN_COLOURS = (
+    ("color_primaries", {1, 4, 5, 6, 7, 8, 9, 10, 11, 12, 22}),
+    ("color_trc", {1, *range(4, 19)}),
+    ("colorspace", {0, 1, *range(4, 15)}),
+)
+NARROW, FULL = 1, 2
 
 
 class OddFile(Exception):
@@ -29,12 +36,14 @@ class SampleEntry(NamedTuple):
         extradata: The codec's out-of-band header.
         width: Width of the picture in pixels, before any rotation.
         height: Height of the picture in pixels, before any rotation.
+        format: What the entry says of the pictures, by the names of a codec context; a codec's own header goes before.
     """
 
     codec: str
     extradata: bytes
     width: int
     height: int
+    format: dict[str, Any]
 
 
 def boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
@@ -89,4 +98,16 @@ def read_sample_description(stsd: bytes) -> SampleEntry:
             within.setdefault(kind, body)
     if not within.get(header):
         raise OddFile
-    return SampleEntry(codec, within[header], width, height)
+    found = {"width": width, "height": height, **_colours(within.get(b"colr", b""))}
+    return SampleEntry(codec, within[header], width, height, found)
+
+
+def _colours(colr: bytes) -> dict[str, int]:
+    """What a box of colour information says, where it is one of codes."""
+    if colr[:4] not in (b"nclx", b"nclc") or len(colr) < 10:
+        return {}
+    codes = struct.unpack_from(">3H", colr, 4)
+    found = {name: code for (name, known), code in zip(KNOWN_COLOURS, codes, strict=True) if code in known}
+    if colr[:4] == b"nclx" and len(colr) > 10:
+        found["color_range"] = FULL if colr[10] & 0x80 else NARROW
+    return found

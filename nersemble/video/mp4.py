@@ -157,6 +157,7 @@ def _parse_track(track: bytes, movie_timescale: int) -> Mp4Index:
         pts=composition,
         keyframe=keyframe,
         shown=shown,
+        format=entry.format,
         sequence=sequence,
     )
     return Mp4Index(packets, _offsets(table, size), size)
