@@ -502,6 +502,28 @@ def test_around_a_lost_packet_the_frames_are_right_and_those_that_need_it_say_wh
                     assert number_in(decoder.get_frame_at(timestep)) == timestep + (timestep >= 16)
 
 
+@pytest.mark.parametrize("codec", ["libx264", "libx265", "mpeg4"])
+def test_a_transport_stream_with_a_hole_gives_errors_and_never_another_frame(tmp_path, codec):
+    """A codec may take half a picture for a whole one; the container counts its pieces."""
+    more = {"libx264": _videos.CLOSED, "libx265": _videos.x265("keyint=12:bframes=3"), "mpeg4": {"g": "12"}}
+    data = encode(codec=codec, options=more[codec], container="mpegts", noise=20, size=(192, 128))
+    given = 0
+    for seed in range(12):
+        start = 188 * random.Random(seed).randrange(20, len(data) // 188 - 20)
+        path = written(tmp_path, data[:start] + data[start + 188 :])
+        with contextlib.suppress(FrameError), VideoDecoder(path) as decoder:  # a lost head may refuse it as a whole
+            before = -1
+            for timestep in range(len(decoder)):
+                with contextlib.suppress(FrameError):
+                    number = number_in(decoder.get_frame_at(timestep))
+                    assert number is not None, seed
+                    assert before < number, seed
+                    assert timestep <= number <= timestep + 48 - len(decoder), seed
+                    before = number
+                    given += 1
+    assert given > 0.6 * 12 * 48
+
+
 # --- other codecs and containers ------------------------------------------------------------------------------------
 
 #: Encoder, container and pixel format of files whose pictures need what the container says.

@@ -288,6 +288,8 @@ class PictureDecoder:
             packet.update(data)
             packet.pts = packet.dts = self._fed
             packet.is_keyframe = bool(self._index.keyframe[self._fed])
+            if self._fed in self._index.damaged:
+                self._damaged.add(self._fed)
             rank = int(self._index.rank[self._fed])
             if self._index.shown[self._fed] and rank >= self._index.rank[self._origin]:
                 heapq.heappush(self._due, (rank, self._fed))

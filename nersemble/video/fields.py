@@ -24,12 +24,14 @@ class Packet(NamedTuple):
         keyframe: Whether decoding can start at it.
         shown: False if an edit list hides it.
         data: Its bytes.
+        damaged: Whether the container says that some of them are missing.
     """
 
     pts: int | None
     keyframe: bool
     shown: bool
     data: bytes
+    damaged: bool = False
 
 
 def join_fields(codec: str, extradata: bytes, packets: list[Packet]) -> list[Packet]:
@@ -51,7 +53,8 @@ def join_fields(codec: str, extradata: bytes, packets: list[Packet]) -> list[Pac
             joined.append(packet)
             first = field
         elif field == (first[0], not first[1]):
-            joined[-1] = joined[-1]._replace(data=joined[-1].data + packet.data)
+            other = joined[-1]
+            joined[-1] = other._replace(data=other.data + packet.data, damaged=other.damaged or packet.damaged)
             first = None
         else:
             break

@@ -62,6 +62,8 @@ class PacketIndex:
     keyframe: NDArray[np.bool_]
     shown: NDArray[np.bool_]
     format: Mapping[str, Any] = field(default_factory=dict)
+    #: Packets of which the container says that bytes of them are missing.
+    damaged: frozenset[int] = frozenset()
     #: ``(timesteps,)`` packet number of each timestep, where edits show packets in another order than their own.
     sequence: NDArray[np.int64] | None = None
     #: ``(packets,)`` place of each packet in presentation order, hidden ones counted.

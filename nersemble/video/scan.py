@@ -97,7 +97,7 @@ def _scan(file: io.BytesIO) -> tuple[PacketIndex, ScannedPackets]:
                 decoded = packet.dts
             data = bytes(packet)
             shown = not packet.is_discard and _has_picture(codec, data)
-            packets.append(Packet(packet.pts, packet.is_keyframe, shown, data))
+            packets.append(Packet(packet.pts, packet.is_keyframe, shown, data, bool(packet.is_corrupt)))
         packets = join_fields(codec, extradata, packets)
         if any(packet.pts is None for packet in packets):
             raise FrameError(NO_VIDEO.format("packets without presentation times"))
@@ -112,6 +112,8 @@ def _scan(file: io.BytesIO) -> tuple[PacketIndex, ScannedPackets]:
             keyframe=np.array([packet.keyframe for packet in packets], np.bool_),
             shown=np.array([packet.shown for packet in packets], np.bool_),
             format=_format(context),
+            # What is missing may be the beginning of the next one.
+            damaged=frozenset(n + i for n, packet in enumerate(packets) if packet.damaged for i in (0, 1)),
         )
         return index, ScannedPackets([packet.data for packet in packets])
 
