@@ -1,16 +1,24 @@
-"""The process of a worker of the engine ``local``: units come in as lines, and what came of them goes out as lines.
+"""What a worker does, wherever it is; and the process that is one of the engine ``local``.
 
-It ends when nobody gives it units any more, so that none is left behind by a driver that was killed.
+Units come to that process as lines of its standard input, and what came of them goes out as lines of its standard
+output.  It ends when nobody gives it units any more, so that none is left behind by a driver that was killed.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import platform
 import sys
+from dataclasses import replace
+from functools import lru_cache
+from typing import Any
 
+from .. import __version__
+from ..capture import forget_calibrations
 from ..cores import be_worker
-from ..prepare.job import Job
+from ..prepare.job import Job, UnitResult
 from ..prepare.unit import Unit
 from ..prepare.work import run_unit
 
@@ -22,21 +30,55 @@ def unit_line(unit: Unit) -> bytes:
     return json.dumps(unit.as_dict()).encode()
 
 
+def make_for(version: str, told: tuple[str, str], unit: dict[str, Any]) -> UnitResult:
+    """Make a unit for a driver on another machine.
+
+    Args:
+        version: Of this package, there.
+        told: What names the run, and its job as JSON.
+        unit: The unit as JSON holds it.
+
+    Returns:
+        As ``run_unit``; what stops the run names this machine, whose access URL or disk it is.
+    """
+    be_worker()
+    made = Unit.from_dict(unit)
+    if version != __version__:
+        problem = f"nersemble is {__version__} there, and {version} where the run was started. Install one version"
+        result = UnitResult(made.name, "failed", reason=problem, stops=True)
+    else:
+        result = run_unit(_job(*told), made)
+    if not result.stops:
+        return result
+    return replace(result, reason=f"On {platform.node()}, where a worker ran: {result.reason}")
+
+
+@lru_cache(maxsize=1)
+def _job(run: str, text: str) -> Job:
+    """The job of a run; one that follows it in this process reads calibrations anew."""
+    forget_calibrations()
+    return Job.from_json(text)
+
+
 def main() -> None:
     """Read the job, then unit after unit."""
-    answers = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # a stage that prints must not answer
+    # A stage may print and read: it does neither to the driver.
+    answers, lines = os.dup(sys.stdout.fileno()), os.fdopen(os.dup(sys.stdin.fileno()), "rb")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, sys.stdin.fileno())
     be_worker()
-    lines = sys.stdin.buffer
-    job = Job.from_json(lines.readline().decode())
-    _say(answers, READY)
-    for line in iter(lines.readline, b""):
-        _say(answers, run_unit(job, Unit.from_dict(json.loads(line))).to_json())
+    with contextlib.suppress(BrokenPipeError):  # the driver has gone
+        job = Job.from_json(lines.readline().decode())
+        _say(answers, READY)
+        for line in iter(lines.readline, b""):
+            _say(answers, run_unit(job, Unit.from_dict(json.loads(line))).to_json())
 
 
-def _say(answers: object, line: str) -> None:
-    answers.write(line + "\n")  # type: ignore[attr-defined]
-    answers.flush()  # type: ignore[attr-defined]
+def _say(answers: int, line: str) -> None:
+    left = line.encode() + b"\n"
+    while left:
+        left = left[os.write(answers, left) :]
 
 
 if __name__ == "__main__":
