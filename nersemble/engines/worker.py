@@ -11,6 +11,7 @@ import json
 import os
 import platform
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any
@@ -60,19 +61,26 @@ def _job(run: str, text: str) -> Job:
     return Job.from_json(text)
 
 
-def main() -> None:
-    """Read the job, then unit after unit."""
+def main(make: Callable[[Job, Unit], UnitResult] = run_unit) -> None:
+    """Read the job, then unit after unit.
+
+    Args:
+        make: Makes a unit.
+    """
     # A stage may print and read: it does neither to the driver.
     answers, lines = os.dup(sys.stdout.fileno()), os.fdopen(os.dup(sys.stdin.fileno()), "rb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(nothing, sys.stdin.fileno())
+    with open(os.devnull, "rb") as nothing:
+        os.dup2(nothing.fileno(), sys.stdin.fileno())
     be_worker()
-    with contextlib.suppress(BrokenPipeError):  # the driver has gone
-        job = Job.from_json(lines.readline().decode())
+    text = lines.readline()
+    if not text:  # the driver has gone, here as below
+        return
+    job = Job.from_json(text.decode())
+    with contextlib.suppress(BrokenPipeError):
         _say(answers, READY)
         for line in iter(lines.readline, b""):
-            _say(answers, run_unit(job, Unit.from_dict(json.loads(line))).to_json())
+            _say(answers, make(job, Unit.from_dict(json.loads(line))).to_json())
 
 
 def _say(answers: int, line: str) -> None:
