@@ -22,6 +22,8 @@ for _name in ("NERSEMBLE_DATA_URL", "NERSEMBLE_BENCHMARK_URL"):
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as of what a shell starts with &: Ctrl-C is tested here
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+pytest.register_assert_rewrite("_engines")
+
 from hub import Hub  # noqa: E402
 
 from nersemble.demo import DemoServer, ensure_capture  # noqa: E402

@@ -5,7 +5,8 @@ The executor's own marks of what is completed are not asked: the shards that are
 
 from __future__ import annotations
 
-import importlib.util
+import contextlib
+import importlib
 import os
 import secrets
 import tempfile
@@ -55,7 +56,10 @@ class DatatroveEngine:
         tasks: int = TASKS,
         **slurm: Any,
     ) -> None:
-        if importlib.util.find_spec("datatrove") is None:
+        found = None
+        with contextlib.suppress(ImportError):
+            found = importlib.import_module("datatrove")
+        if found is None:
             raise PrepareError("The engine datatrove is not installed: pip install 'nersemble[datatrove]'.")
         if executor not in ("local", "slurm"):
             raise SelectionError(f"executor is local or slurm, not {executor!r}.")

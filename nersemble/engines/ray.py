@@ -6,7 +6,7 @@ Only the job, a unit's numbers and what came of it go through Ray; videos are re
 from __future__ import annotations
 
 import contextlib
-import importlib.util
+import importlib
 import os
 import signal
 import threading
@@ -79,9 +79,11 @@ class RayEngine:
     @contextlib.contextmanager
     def _connected(self) -> Iterator[Any]:
         """Ray, as long as it is needed."""
-        if importlib.util.find_spec("ray") is None:
+        ray: Any = None
+        with contextlib.suppress(ImportError):
+            ray = importlib.import_module("ray")
+        if ray is None:
             raise PrepareError("The engine ray needs Ray, which is not installed: pip install 'nersemble[ray]'.")
-        ray: Any = importlib.import_module("ray")
         if ray.is_initialized():
             yield ray
             return
