@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import platform
+import subprocess
+import sys
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 
 import pytest
@@ -79,3 +82,24 @@ def test_a_stream_decodes_on_threads(access):
     for row in rows.decode(num_threads=8):
         seen = read_identity(row["frame"])
         assert (seen.camera, seen.timestep) == (row["camera"], row["timestep"])
+
+
+#: Allocates what a picture on its way takes, and lets go of it, picture after picture.
+PICTURES = """
+import resource
+import numpy as np
+from nersemble.cores import be_worker
+be_worker()
+for _ in range(6):
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    held = [np.ones(20 << 20, np.uint8) for _ in range(3)]
+    del held
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc is told how")
+def test_workers_keep_the_memory_of_a_picture_for_the_next():
+    turns = [int(line) for line in subprocess.check_output([sys.executable, "-c", PICTURES], text=True).split()]
+    assert turns[0] > 100  # pages that the system gave
+    assert max(turns[1:]) < 50, turns
