@@ -1,0 +1,218 @@
+"""How long a cluster would take: ``python benchmarks/cluster.py [--data FOLDER] [--nodes 1 10 100] [--cores 16] ...``.
+
+Measures what a frame costs here, fits the model of ``_cluster_model`` to a run of one worker and to one of two, and
+lets it predict runs of other units, which are then measured.  At the end it says what the whole data set would take.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from _cluster_model import Cluster, Hub, UnitCost, bounds_of_run, fit_slowdown, seconds_of_run
+from _prepare_data import DEFAULT, capture_of_terms, plan_of
+
+from nersemble.cores import usable_cores
+from nersemble.engines.local import LocalEngine
+from nersemble.layout import SERIALS
+
+VIDEOS, FRAMES_A_VIDEO, ALL_BYTES, CAMERAS = 170_631, 430, 1490e9, 16
+MOST_ERROR = 0.10
+GBIT = 1e9 / 8
+KIND, FULL = "h264 gop 30", (slice(0, 1), "0:90", 30)
+#: By the number of workers: cameras, timesteps and moments of a unit.  No frame that is predicted was fitted to.
+FITTED = {1: (slice(0, 3), "0:180", 36), 2: (slice(3, 9), "0:180", 36)}
+PREDICTED = {1: (slice(9, 12), "180:380", 60), 2: (slice(9, 16), "180:380", 60)}
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run of the local engine.
+
+    Attributes:
+        pictures: Of each unit, in the order in which they ended.
+        ends: Seconds after the start when each ended.
+        stages: Seconds of each kind of work, of all units but the first.
+        written: Bytes of all shards.
+    """
+
+    pictures: list[int]
+    ends: list[float]
+    stages: dict[str, float]
+    written: int
+
+    @property
+    def wall(self) -> float:
+        return self.ends[-1]
+
+    @property
+    def a_picture(self) -> float:
+        """Seconds of one worker for a picture, once it runs."""
+        return (self.ends[-1] - self.ends[0]) / sum(self.pictures[1:])
+
+    @property
+    def start(self) -> float:
+        """Seconds of one worker in front of its first picture, what it imports late included."""
+        return max(0.0, self.ends[0] - self.a_picture * self.pictures[0])
+
+
+class Here:
+    """Runs on the machine that this script is on."""
+
+    def __init__(self, data: Path, scratch: Path) -> None:
+        self.data, self.scratch = capture_of_terms(data, 3), scratch
+
+    def plan(self, cameras: slice, timesteps: str, chunk: int, scale: float | None = 0.25) -> Any:
+        asked = {"timesteps": timesteps, "scale": scale, "color_correction": True}
+        return plan_of(str(self.data), kind=KIND, cameras=list(SERIALS[cameras]), chunk=chunk, **asked)
+
+    def run(self, plan: Any, workers: int) -> Run:
+        results, ends = [], []
+
+        def done(result: Any) -> bool:
+            ends.append(time.perf_counter() - began)
+            results.append(result)
+            return True
+
+        began = time.perf_counter()
+        LocalEngine(workers).run(plan.job(self.scratch / "out"), plan.units, done)
+        shutil.rmtree(self.scratch / "out")
+        failed = [result.reason for result in results if result.outcome != "written"]
+        if failed:
+            raise SystemExit(f"a unit failed: {failed[0]}")
+        stages: dict[str, float] = {}
+        for result in results[1:]:
+            for stage, spent in result.seconds.items():
+                stages[stage] = stages.get(stage, 0) + spent
+        return Run([result.pictures for result in results], ends, stages, sum(result.bytes for result in results))
+
+
+def costs_of(plan: Any, a_picture: float) -> list[UnitCost]:
+    return [UnitCost(a_picture * unit.pictures(plan.options.wanted)) for unit in plan.units]
+
+
+def tell_costs(title: str, runs: Sequence[Run]) -> None:
+    """One line: milliseconds a picture of each kind of work, and bytes."""
+    middle = statistics.median(run.a_picture for run in runs)
+    line = f"{title:<22}"
+    known = 0.0
+    for stage in ("decode", "resize", "colour", "encode", "write"):
+        spent = statistics.median(run.stages.get(stage, 0) / sum(run.pictures[1:]) for run in runs)
+        known += spent
+        line += f"{spent * 1e3:9.2f}"
+    kilobytes = runs[0].written / sum(runs[0].pictures) / 1e3
+    print(f"{line}{(middle - known) * 1e3:9.2f}{middle * 1e3:9.2f}{kilobytes:11.0f}")
+
+
+def measure(here: Here, rounds: int) -> tuple[float, Cluster, float]:
+    """Fit the model, let it predict; seconds and bytes of a picture, and this machine."""
+    full = here.plan(*FULL, scale=None)
+    runs: dict[Any, list[Run]] = {"full": []}
+    plans = {("fitted", n): here.plan(*asked) for n, asked in FITTED.items()}
+    plans |= {("predicted", n): here.plan(*asked) for n, asked in PREDICTED.items()}
+    here.run(full, 1)  # not counted: what is compiled is kept, and files come into memory
+    for number in range(rounds):
+        print(f"round {number + 1} of {rounds}", file=sys.stderr)
+        runs["full"].append(here.run(full, 1))
+        for key, plan in plans.items():
+            runs.setdefault(key, []).append(here.run(plan, key[1]))
+    print(
+        f"{'ms a frame, 1 worker':<22}{'decode':>9}{'resize':>9}{'colour':>9}{'encode':>9}{'write':>9}{'rest':>9}",
+        end="",
+    )
+    print(f"{'all':>9}{'kB a frame':>11}")
+    tell_costs("1/4 size, colour", runs["fitted", 1])
+    tell_costs("full size, colour", runs["full"])
+    one = runs["fitted", 1]
+    a_picture = statistics.median(run.a_picture for run in one)
+    machine = Cluster(cores=usable_cores(), start=statistics.median(run.start for run in one))
+    both = statistics.median(run.wall for run in runs["fitted", 2])
+    two = replace(machine, cores=2)
+    slowdown = fit_slowdown(costs_of(plans["fitted", 2], a_picture), two, both)
+    print(f"a worker starts in {machine.start:.2f} s; 2 busy ones take {slowdown:.2f} times as long as 1\n")
+    print(f"{'units that the model was not fitted to':<42}{'predicted s':>13}{'measured s':>12}{'error':>8}")
+    for workers in PREDICTED:
+        plan = plans["predicted", workers]
+        cluster = replace(machine, cores=workers, slowdown=slowdown if workers > 1 else 1.0)
+        predicted = seconds_of_run(costs_of(plan, a_picture), cluster)
+        measured = statistics.median(run.wall for run in runs["predicted", workers])
+        error = predicted / measured - 1
+        said = f"{workers} worker{'s' * (workers > 1)}, {len(plan.units)} units, {plan.pictures:,} frames"
+        print(f"{said:<42}{predicted:13.1f}{measured:12.1f}{error:+8.1%}")
+        print(f"  bar {'met' if abs(error) <= MOST_ERROR else 'MISSED'}: within {MOST_ERROR:.0%}")
+    return a_picture, replace(two, slowdown=slowdown), one[0].written / sum(one[0].pictures)
+
+
+def units_of_all(a_picture: float, bytes_a_picture: float, chunk: int, requests: int) -> list[UnitCost]:
+    """The whole data set, all frames, as equal units."""
+    a_sequence = max(1, round(FRAMES_A_VIDEO / chunk))
+    number = -(-VIDEOS // CAMERAS) * a_sequence
+    pictures = VIDEOS * FRAMES_A_VIDEO / number
+    one = UnitCost(a_picture * pictures, ALL_BYTES / number, bytes_a_picture * pictures, requests * CAMERAS)
+    return [one] * number
+
+
+def tell_all(units: list[UnitCost], node: Cluster, hub: Hub, numbers: Sequence[int]) -> None:
+    """The table of the whole data set: what it takes, and what each resource alone would take at least."""
+    written = sum(unit.written for unit in units)
+    print(
+        f"\n{VIDEOS:,} videos of {FRAMES_A_VIDEO} frames, {ALL_BYTES / 1e9:,.0f} GB, to {written / 1e9:,.0f} GB in "
+        f"{len(units):,} shards; hours"
+    )
+    names = {"decode": "cores", "network": "node network", "server": "server", "upload": "upload", "commits": "commits"}
+    print(f"{'':33}at least\n{'nodes':>5}{'run':>9}{'push':>9}{'both':>9}", end=" ")
+    print("".join(f"{name:>9}" for name in names) + "   wall of the run, of both")
+    for nodes in numbers:
+        cluster = replace(node, nodes=nodes)
+        run, of_run = seconds_of_run(units, cluster), bounds_of_run(units, cluster)
+        of_run["cores"] *= cluster.slowdown
+        of_push = hub.seconds(len(units), written)
+        push = max(of_push.values())
+        line = f"{nodes:5}" + "".join(f"{seconds / 3600:9.2f}" for seconds in (run, push, run + push)) + " "
+        least = {name: {**of_run, **of_push}[key] for name, key in names.items()}
+        walls = max(list(least)[:3], key=least.get), max(least, key=least.get)
+        print(line + "".join(f"{seconds / 3600:9.2f}" for seconds in least.values()) + f"   {', '.join(walls)}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--data", type=Path, default=DEFAULT)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--nodes", type=int, nargs="+", default=[1, 10, 100])
+    parser.add_argument("--cores", type=int, default=16, help="of a node (16)")
+    parser.add_argument("--node-gbit", type=float, default=10.0, help="Gbit/s of a node (10)")
+    parser.add_argument("--server-gbit", type=float, default=10.0, help="Gbit/s of the server of the videos (10)")
+    parser.add_argument("--latency", type=float, default=0.05, help="seconds of a request (0.05)")
+    parser.add_argument("--requests", type=int, default=6, help="requests of a video and unit (6)")
+    parser.add_argument("--chunk", type=int, default=96, help="moments of a unit (96)")
+    parser.add_argument("--upload-gbit", type=float, default=1.0, help="Gbit/s to the hub (1)")
+    parser.add_argument("--commits-an-hour", type=float, default=128, help="that the hub takes (128)")
+    parser.add_argument("--shards-a-commit", type=int, default=50, help="files of a commit (50)")
+    parser.add_argument("--kilobytes", type=float, help="of a prepared picture; what this capture's have by default")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as scratch:
+        a_picture, machine, size = measure(Here(options.data, Path(scratch)), options.rounds)
+    node = Cluster(
+        cores=options.cores,
+        slowdown=machine.slowdown,
+        start=machine.start,
+        node_bytes=options.node_gbit * GBIT,
+        server_bytes=options.server_gbit * GBIT,
+        latency=options.latency,
+    )
+    hub = Hub(options.upload_gbit * GBIT, options.commits_an_hour, options.shards_a_commit)
+    size = options.kilobytes * 1e3 if options.kilobytes else size
+    units = units_of_all(a_picture, size, options.chunk, options.requests)
+    tell_all(units, node, hub, options.nodes)
+
+
+if __name__ == "__main__":
+    main()
