@@ -31,7 +31,9 @@ LEANING_TESTS = [
 ]
 #: Torch has CPU builds for one Python only where this runs, so these tests have a session of their own: ``torch``.
 TORCH_TESTS = "test_torch*.py"
-WITHOUT_TORCH = f"--ignore-glob=*/{TORCH_TESTS}"
+#: These need an extra each, and have a session each.
+ENGINE_TESTS = "test_engine_*.py"
+WITHOUT_EXTRAS = [f"--ignore-glob=*/{TORCH_TESTS}", f"--ignore-glob=*/{ENGINE_TESTS}"]
 
 nox.options.default_venv_backend = "uv|virtualenv"
 nox.options.error_on_missing_interpreters = True
@@ -81,7 +83,7 @@ def python(session: nox.Session) -> None:
     """The whole suite on the oldest; on the others the tests that lean on Python and its libraries."""
     session.install("-e", ".[test]")
     tests = [] if session.python == PYTHONS[0] else _tests(*BUILDER_TESTS, *LEANING_TESTS)
-    session.run("python", "-m", "pytest", "-q", WITHOUT_TORCH, *tests, *session.posargs)
+    session.run("python", "-m", "pytest", "-q", *WITHOUT_EXTRAS, *tests, *session.posargs)
 
 
 @nox.session(python="3.11")
@@ -99,3 +101,11 @@ def torch(session: nox.Session) -> None:
     """The tests that need torch."""
     session.install("-e", ".[test,torch]")
     session.run("python", "-m", "pytest", "-q", *_tests(TORCH_TESTS), *session.posargs)
+
+
+@nox.session(python="3.11")
+@nox.parametrize("engine", ["ray", "datatrove"], ids=["ray", "datatrove"])
+def engine(session: nox.Session, engine: str) -> None:
+    """The tests of an engine that needs an extra."""
+    session.install("-e", f".[test,{engine}]")
+    session.run("python", "-m", "pytest", "-q", *_tests(f"test_engine_{engine}.py"), *session.posargs)

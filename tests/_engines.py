@@ -107,7 +107,7 @@ def rows_of(out: Path) -> Counter:
 
 def drive(data_dir: str, out: str, notes: str, options: str) -> None:
     """Be the driver: ``python -c "import _engines; _engines.drive(...)"``."""
-    plan = plan_of(data_dir, notes)
+    plan = plan_of(data_dir or None, notes)
     Path(notes, "driver").write_text(str(os.getpid()))
     report = plan.run(out, progress=False, **json.loads(options))
     sys.stdout.write(json.dumps(report.as_dict()))
@@ -116,9 +116,13 @@ def drive(data_dir: str, out: str, notes: str, options: str) -> None:
 class Driver:
     """A driver in a process of its own, whose descendants can be told by their environment."""
 
-    def __init__(self, data_dir: Path, out: Path, notes: Path, options: dict[str, Any]) -> None:
+    def __init__(
+        self, data_dir: Path | str, out: Path, notes: Path, options: dict[str, Any], later_path: Path | None = None
+    ) -> None:
+        """``later_path`` is what processes that the driver starts import from in the first place."""
         self.mark = uuid.uuid4().hex
-        code = f"import _engines; _engines.drive(*{[str(data_dir), str(out), str(notes), json.dumps(options)]!r})"
+        code = f"import os; os.environ['PYTHONPATH'] = {str(later_path)!r}; " if later_path else ""
+        code += f"import _engines; _engines.drive(*{[str(data_dir), str(out), str(notes), json.dumps(options)]!r})"
         paths = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
         self.process = subprocess.Popen(
             [sys.executable, "-c", code],
@@ -133,17 +137,39 @@ class Driver:
         out, err = self.process.communicate(timeout=PATIENCE)
         return self.process.returncode, out, err
 
-    def left(self) -> list[str]:
-        """Command lines of what is left of it."""
+    def processes(self) -> list[Path]:
+        """Where the system tells of its processes."""
         found = []
         for place in Path("/proc").glob("[0-9]*"):
             with contextlib.suppress(OSError):
                 if f"{MARK}={self.mark}".encode() in (place / "environ").read_bytes():
-                    found.append((place / "cmdline").read_bytes().decode().replace("\0", " "))
+                    found.append(place)
+        return found
+
+    def left(self) -> list[str]:
+        """Command lines of what is left of it."""
+        found = []
+        for place in self.processes():
+            with contextlib.suppress(OSError):
+                found.append((place / "cmdline").read_bytes().decode().replace("\0", " "))
         return [one for one in found if one]
 
+    def listening(self) -> set[str]:
+        """Addresses, in hexadecimal, that its processes listen on."""
+        sockets = set()
+        for place in self.processes():
+            with contextlib.suppress(OSError):
+                sockets |= {os.readlink(file) for file in (place / "fd").iterdir()}
+        found = set()
+        for table in ("tcp", "tcp6"):
+            for line in Path("/proc/net", table).read_text().splitlines()[1:]:
+                fields = line.split()
+                if fields[3] == "0A" and f"socket:[{fields[9]}]" in sockets:
+                    found.add(fields[1].partition(":")[0])
+        return found
+
     def wait_until_nothing_is_left(self) -> None:
-        until = time.monotonic() + 60
+        until = time.monotonic() + PATIENCE  # agents of Ray go on for two minutes
         while self.left():
             assert time.monotonic() < until, self.left()
             time.sleep(0.1)

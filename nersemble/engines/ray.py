@@ -5,28 +5,20 @@ Only the job, a unit's numbers and what came of it go through Ray; videos are re
 
 from __future__ import annotations
 
-import contextlib
-import importlib
 import os
-import signal
-import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
 from .. import __version__
-from ..cores import usable_cores
-from ..errors import PrepareError, SelectionError
+from ..errors import SelectionError
 from ..prepare.job import Job, UnitResult
 from ..prepare.unit import Unit
+from .ray_session import connected
 
 #: Seconds after which the size of the cluster is asked anew.
 TURN = 0.5
-#: How a Ray of this machine is started: nobody is told that it is used, it listens on loopback alone, and its object
-#: store is small, since the job is all that is put there.
-QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
-LOOPBACK = {"_node_ip_address": "127.0.0.1", "include_dashboard": False, "object_store_memory": 100 << 20}
 
 
 class RayEngine:
@@ -54,7 +46,7 @@ class RayEngine:
         Raises:
             PrepareError: If Ray is not installed, or does not start or answer.
         """
-        with self._connected() as ray:
+        with connected(self.address, self.workers) as ray:
             task = ray.remote(max_retries=self.max_retries, scheduling_strategy="SPREAD")(_task())
             # Told from an earlier run of this driver, whose workers may still be there.
             text = ray.put((os.urandom(8).hex(), job.to_json()))
@@ -75,34 +67,6 @@ class RayEngine:
     def _most(self, ray: Any) -> int:
         """How many units may be under way."""
         return self.workers or max(2, 2 * int(ray.cluster_resources().get("CPU", 0)))
-
-    @contextlib.contextmanager
-    def _connected(self) -> Iterator[Any]:
-        """Ray, as long as it is needed."""
-        ray: Any = None
-        with contextlib.suppress(ImportError):
-            ray = importlib.import_module("ray")
-        if ray is None:
-            raise PrepareError("The engine ray needs Ray, which is not installed: pip install 'nersemble[ray]'.")
-        if ray.is_initialized():
-            yield ray
-            return
-        options: dict[str, Any] = {"address": self.address, "log_to_driver": False, "logging_level": "error"}
-        if self.address is None:
-            options |= {"address": "local", "num_cpus": self.workers or usable_cores(), **LOOPBACK}
-        problem = ""
-        with _kept(QUIET if self.address is None else {}):
-            try:
-                ray.init(**options)
-            except (ConnectionError, RuntimeError, ValueError, OSError) as error:
-                problem = f"{type(error).__name__}: {error}"
-            if problem:
-                where = f"No Ray answers at {self.address}" if self.address else "Ray does not start on this machine"
-                raise PrepareError(f"{where}: {problem}")
-            try:
-                yield ray
-            finally:
-                ray.shutdown()
 
 
 def _task() -> Callable[[str, tuple[str, str], dict[str, Any]], str]:
@@ -134,18 +98,3 @@ def _result(ray: Any, ref: Any, unit: Unit) -> UnitResult:
     except errors.RayError as error:
         told = (str(error).strip() or type(error).__name__).splitlines()[0]
         return replace(failed, reason=f"Ray cannot run it: {told}", stops=True)
-
-
-@contextlib.contextmanager
-def _kept(values: dict[str, str]) -> Iterator[None]:
-    """Set variables that the caller has not set; in the end these, and what happens at SIGTERM, are as they were."""
-    added = {name: value for name, value in values.items() if name not in os.environ}
-    on_term = signal.getsignal(signal.SIGTERM)
-    os.environ.update(added)
-    try:
-        yield
-    finally:
-        for name in added:
-            os.environ.pop(name, None)
-        if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, on_term)
