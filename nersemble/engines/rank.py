@@ -89,7 +89,8 @@ def main() -> None:
         )
         problem: PrepareError | None = None
         try:
-            executor.run()
+            # What ``run`` would call beside a process of its own, which nobody ends if this one is killed.
+            executor._run_for_rank(rank)
         except PrepareError as error:
             problem = error
         lines = (Path(folder) / RESULTS / f"{rank:06d}.jsonl").read_text(encoding="utf-8").splitlines()
