@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from .registration import install as _install
 
 if TYPE_CHECKING:
-    from . import prepare
+    from . import hub, prepare
     from .camera import Camera, CameraRig, resize_intrinsics
     from .color import correct_color
     from .downloads import DownloadReport, download, folder_status, plan_download
@@ -20,12 +20,14 @@ if TYPE_CHECKING:
     from .errors import (
         AccessError,
         AssetNotFoundError,
+        AudienceWarning,
         CalibrationError,
         CatalogError,
         FrameError,
         MissingAssetWarning,
         NersembleError,
         PrepareError,
+        PushError,
         SelectionError,
         StaleCatalogWarning,
         StorageError,
@@ -42,6 +44,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "AccessError": "errors",
     "AssetNotFoundError": "errors",
+    "AudienceWarning": "errors",
     "CalibrationError": "errors",
     "Camera": "camera",
     "CameraRig": "camera",
@@ -53,6 +56,7 @@ _HOMES = {
     "NersembleError": "errors",
     "NersembleFileSystem": "filesystem",
     "PrepareError": "errors",
+    "PushError": "errors",
     "SelectionError": "errors",
     "StaleCatalogWarning": "errors",
     "StorageError": "errors",
@@ -70,11 +74,12 @@ _HOMES = {
 }
 
 #: Packages that are reached through this one.
-_ROOMS = ("prepare",)
+_ROOMS = ("hub", "prepare")
 
 __all__ = [
     "AccessError",
     "AssetNotFoundError",
+    "AudienceWarning",
     "CalibrationError",
     "Camera",
     "CameraRig",
@@ -86,6 +91,7 @@ __all__ = [
     "NersembleError",
     "NersembleFileSystem",
     "PrepareError",
+    "PushError",
     "SelectionError",
     "StaleCatalogWarning",
     "StorageError",
@@ -95,6 +101,7 @@ __all__ = [
     "correct_color",
     "download",
     "folder_status",
+    "hub",
     "load_dataset",
     "open_folder",
     "plan_download",

@@ -9,8 +9,10 @@ NersembleError
  ├── CalibrationError (ValueError)         a calibration file, camera or matrix is missing or malformed
  ├── SelectionError (ValueError)           a participant, sequence, camera or option that does not exist
  ├── FrameError (ValueError)               a video or a frame that cannot be decoded exactly
- └── PrepareError (RuntimeError)           prepared shards that are not what their plan says, or cannot be made here
+ ├── PrepareError (RuntimeError)           prepared shards that are not what their plan says, or cannot be made here
+ └── PushError (RuntimeError)              what must not or could not be pushed to the hub, or deleted there
 
+AudienceWarning (UserWarning)              who will be able to see the faces that are pushed
 MissingAssetWarning (UserWarning)          listed files that are not there, named once
 StaleCatalogWarning (UserWarning)          the catalogue of an earlier day is used, because the server does not answer
 
@@ -24,12 +26,14 @@ from __future__ import annotations
 __all__ = [
     "AccessError",
     "AssetNotFoundError",
+    "AudienceWarning",
     "CalibrationError",
     "CatalogError",
     "FrameError",
     "MissingAssetWarning",
     "NersembleError",
     "PrepareError",
+    "PushError",
     "SelectionError",
     "StaleCatalogWarning",
     "StorageError",
@@ -86,6 +90,14 @@ class FrameError(NersembleError, ValueError):
 
 class PrepareError(NersembleError, RuntimeError):
     """Prepared shards that are not what their plan says, or that cannot be made here."""
+
+
+class PushError(NersembleError, RuntimeError):
+    """What must not or could not be pushed to the hub, or deleted there."""
+
+
+class AudienceWarning(UserWarning):
+    """The members of an organisation will be able to see the faces that are pushed."""
 
 
 class MissingAssetWarning(UserWarning):

@@ -1,0 +1,259 @@
+"""The card of a pushed data set, its ``README.md``: what the data are, how they were made, what may be done with them.
+
+What this package writes stands between two comments, with a section for each config; all else of a card is kept as it
+is.  The same plan on the same card gives the same text.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Any
+
+import yaml
+
+from ..access import ACCESS_FORM
+from ..errors import PushError
+from ..prepare import PreparePlan
+from ..units import format_bytes
+
+BEGIN, END = "<!-- nersemble: begin -->", "<!-- nersemble: end -->"
+_SECTION = re.compile(r"<!-- nersemble: config (\S+) -->\n.*?<!-- nersemble: end of config -->\n", re.DOTALL)
+#: Folder of a config, none of which exists, that its card names while a push of it is not finished.
+INCOMPLETE = "incomplete-push-again"
+
+_GATE = (
+    "This shows people's faces. The terms of the NeRSemble data set go for it, and you need access from its authors "
+    f"({ACCESS_FORM}). Do not pass the data on, do not publish them, and do not try to find out who the people are."
+)
+_KEYS: dict[str, Any] = {
+    "pretty_name": "NeRSemble v2, prepared",
+    "license": "other",
+    "license_name": "nersemble-terms-of-use",
+    "license_link": ACCESS_FORM,
+    "tags": ["nersemble", "multi-view", "faces"],
+    "extra_gated_prompt": _GATE,
+    "extra_gated_fields": {"I agree to the terms of the NeRSemble data set": "checkbox"},
+}
+
+_INTRODUCTION = f"""
+# NeRSemble v2, prepared
+
+> **This shows people's faces. It must stay private**, and only people whom the data set's authors gave access may see
+> it. Do not publish it, do not pass it on, and do not try to find out who the people are.
+
+Pictures of the [NeRSemble v2](https://tobias-kirschstein.github.io/nersemble/) multi-view head videos, prepared with
+the Python package `nersemble`. The people in it can take their consent back. This removes one of them from this data
+set, with its history: `nersemble push OWNER/NAME --delete 240`.
+
+## Terms
+
+The terms of the NeRSemble data set go for everything here. They are those that were agreed to when access was asked
+for: {ACCESS_FORM}
+
+## Columns
+
+Rows of a config are in the order participant, sequence (by name), time. Pictures are encoded files in stock columns of
+`datasets`; no other package is needed to read them.
+
+| Column | Holds |
+|---|---|
+| `participant`, `sequence` | the participant's id, and the sequence's name |
+| `camera`, `cameras` | serials of cameras |
+| `timestep`, `timesteps` | 0-based numbers of frames in the published videos |
+| `frame`, `frames` | pictures |
+| `video`, `num_frames`, `fps` | a clip, how many frames it has, and how many a second |
+| `width`, `height` | size of the pictures in pixels |
+| `intrinsics` | K, 3 x 3, in pixels of these pictures: it follows their size |
+| `world_to_camera` | 4 x 4 rigid transform from the world to the camera, not its inverse |
+| `ccm` | the camera's colour-correction matrix, as published |
+
+Cameras follow OpenCV: +x right, +y down, +z into the scene, and (0, 0) is the centre of the top-left pixel.
+`ccm` is what turns the camera's colours into corrected ones; where the table of a config says that colours are
+corrected, it has been applied already.
+"""
+
+_CITATION = """
+## Citation
+
+```bibtex
+@article{kirschstein2023nersemble,
+    author = {Kirschstein, Tobias and Qian, Shenhan and Giebenhain, Simon and Walter, Tim and Nie\\ss{}ner, Matthias},
+    title = {NeRSemble: Multi-View Radiance Field Reconstruction of Human Heads},
+    journal = {ACM Transactions on Graphics},
+    volume = {42},
+    number = {4},
+    articleno = {161},
+    year = {2023},
+    doi = {10.1145/3592455},
+}
+```
+"""
+
+
+def is_ours(card: str | None) -> bool:
+    """Whether this package wrote in a card."""
+    return card is not None and BEGIN in card and END in card
+
+
+def merge_card(card: str | None, plan: PreparePlan, size: int, *, incomplete: bool = False) -> str:
+    """A card with the section and the entry of a config as they should be.
+
+    Args:
+        card: What it is now; None if there is none.
+        plan: Of the config.
+        size: Bytes of its shards.
+        incomplete: Whether shards are missing still: then nothing can be loaded under the config's name.
+
+    Raises:
+        PushError: If the card's YAML cannot be read.
+    """
+    keys, body = _split(card)
+    for key, value in _KEYS.items():
+        keys.setdefault(key, value)
+    keys["viewer"] = False
+    keys["configs"] = _with_entry(_configs(keys), plan.config, plan.hash if incomplete else "")
+    sections = _sections(body)
+    sections[plan.config] = _section(plan, size, incomplete)
+    return _joined(card, keys, body, sections)
+
+
+def remove_config(card: str, config: str) -> str:
+    """A card without a config."""
+    keys, body = _split(card)
+    entries = [entry for entry in _configs(keys) if entry.get("config_name") != config]
+    if entries and not any(entry.get("default") for entry in entries):
+        entries[0] = {**entries[0], "default": True}
+    keys["configs"] = entries
+    if not entries:
+        keys.pop("configs")
+    sections = _sections(body)
+    sections.pop(config, None)
+    return _joined(card, keys, body, sections)
+
+
+def unfinished(card: str | None, config: str) -> str:
+    """The hash of the plan whose push into a config was begun and not finished; "" if there is none such."""
+    for entry in _configs(_split(card)[0]):
+        if entry.get("config_name") == config:
+            found = re.search(rf"/{INCOMPLETE}-([0-9a-f]+)/", str(entry.get("data_files")))
+            return found[1] if found else ""
+    return ""
+
+
+def configs_of(card: str | None) -> list[str]:
+    """The configs that a card has sections of."""
+    return list(_sections(_split(card)[1]))
+
+
+# --- YAML -------------------------------------------------------------------------------------------------------------
+
+
+def _split(card: str | None) -> tuple[dict[str, Any], str]:
+    """The YAML at the head of a card, and all that follows it."""
+    found = re.match(r"\ufeff?---[ \t]*\r?\n(.*?)^---[ \t]*(?:\r?\n|\Z)", card or "", re.DOTALL | re.MULTILINE)
+    if found is None:
+        return {}, card or ""
+    problem = ""
+    try:
+        keys = yaml.safe_load(found[1])
+    except yaml.YAMLError as error:
+        problem = f": {' '.join(str(error).split())[:200]}"
+    else:
+        if keys is None or isinstance(keys, dict):
+            return keys or {}, (card or "")[found.end() :]
+    raise PushError(f"The YAML at the head of the README.md on the hub cannot be read{problem}. Repair it there first.")
+
+
+def _configs(keys: dict[str, Any]) -> list[dict[str, Any]]:
+    entries = keys.get("configs") or []
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        raise PushError("The entry `configs` of the README.md on the hub is no list. Repair it there first.")
+    return entries
+
+
+def _with_entry(entries: Iterable[dict[str, Any]], config: str, unfinished: str) -> list[dict[str, Any]]:
+    entries = [dict(entry) for entry in entries]
+    folder = f"{config}/{INCOMPLETE}-{unfinished}" if unfinished else config
+    files = [{"split": "train", "path": f"{folder}/**/*.parquet"}]
+    mine = next((entry for entry in entries if entry.get("config_name") == config), None)
+    if mine is None:
+        mine = {"config_name": config}
+        entries.append(mine)
+    mine["data_files"] = files
+    # With one of several configs flagged, every loader and `push_to_hub` of `datasets` know which one is meant.
+    if not any(entry.get("default") or entry.get("config_name") == "default" for entry in entries):
+        entries[0] = {**entries[0], "default": True}
+    return entries
+
+
+# --- text -------------------------------------------------------------------------------------------------------------
+
+
+def _sections(body: str) -> dict[str, str]:
+    start, end = body.find(BEGIN), body.find(END)
+    inside = body[start:end] if 0 <= start < end else ""
+    return {found[1]: found[0] for found in _SECTION.finditer(inside)}
+
+
+def _joined(card: str | None, keys: dict[str, Any], body: str, sections: dict[str, str]) -> str:
+    head = yaml.safe_dump(keys, sort_keys=False, allow_unicode=True, width=100_000)
+    configs = "\n".join(sections.values())
+    ours = f"{BEGIN}\n{_INTRODUCTION}\n## Configs\n\n{configs}{_CITATION}\n{END}"
+    start, end = body.find(BEGIN), body.find(END)
+    if 0 <= start < end:
+        body = body[:start] + ours + body[end + len(END) :]
+    else:
+        body = f"{body.rstrip()}\n\n{ours}\n".lstrip("\n")
+    if card is not None and _split(card) == (keys, body):
+        return card
+    return f"---\n{head}---\n{body}"
+
+
+def _section(plan: PreparePlan, size: int, incomplete: bool) -> str:
+    """The section of a config: how it was made, and what it holds."""
+    options = plan.options
+    resized = f"scaled by {options.scale}" if options.scale else ""
+    resized = f"{options.size[0]} x {options.size[1]}" if options.size else resized
+    coded = options.image_format + (f", quality {options.quality}" if options.image_format != "png" else "")
+    clips = f"H.264, a keyframe every {options.gop} frames, crf {options.crf}"
+    kinds = {"frame": "a picture", "timestep": "a moment, with all its cameras", "video": "a clip of one camera"}
+    order = options.color_order.replace("_", " ")
+    colors = f"yes, {order}" if options.color_correction and resized else "yes" if options.color_correction else "no"
+    stages = ", ".join(f"{told['name']} ({', '.join(told['columns'])})" for told in plan.stages_told)
+    facts = {
+        "A row is": kinds[options.rows],
+        "Rows": f"{plan.rows:,}",
+        "Pictures": f"{plan.pictures:,}",
+        "Shards": f"{len(plan.units):,}, {format_bytes(size)}",
+        "Participants": f"{len(plan.participants):,}: {_ranges(plan.participants)}",
+        **{f"Selected {name}": value for name, value in plan.selected.items()},
+        "Timesteps": options.timesteps,
+        "Size": resized or "as published",
+        "Colours corrected": colors,
+        "Encoded as": clips if options.rows == "video" else coded,
+        "Encoder": plan.encoder,
+        "Columns added": stages or "none",
+        "Made by": f"nersemble {plan.package}, plan `{plan.hash}` (`{plan.config}/plan.json`)",
+    }
+    table = "\n".join(f"| {name} | {_cell(value)} |" for name, value in facts.items())
+    note = "\n**The push of this config was not finished. Push it again.**\n" if incomplete else ""
+    return (
+        f"<!-- nersemble: config {plan.config} -->\n### `{plan.config}`\n{note}\n| | |\n|---|---|\n{table}\n"
+        "<!-- nersemble: end of config -->\n"
+    )
+
+
+def _cell(value: str) -> str:
+    return " ".join(value.replace("|", "\\|").split())
+
+
+def _ranges(numbers: Iterable[int]) -> str:
+    """``"50-52, 240"``."""
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and number == runs[-1][1] + 1:
+            runs[-1][1] = number
+        else:
+            runs.append([number, number])
+    return ", ".join(str(first) if first == last else f"{first}-{last}" for first, last in runs)

@@ -1,0 +1,254 @@
+"""The calls to the hub that pushing and deleting need, tried again where that has hope, with errors in plain words.
+
+Every call names its endpoint and its token itself, so that nothing of another account is used by accident.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import importlib
+import inspect
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+from .. import __version__
+from ..errors import PushError
+from .retry import Failure, Patience, attempt
+
+Result = TypeVar("Result")
+TOKENS = "https://huggingface.co/settings/tokens"
+NO_TOKEN = (
+    f"There is no token for the hub. Make one that may write at {TOKENS}, then run `hf auth login`, set HF_TOKEN, or "
+    "give token=."
+)
+
+
+@dataclass(frozen=True)
+class RepoState:
+    """A data set of the hub, as it is now."""
+
+    id: str
+    sha: str
+    private: bool
+
+
+@dataclass(frozen=True)
+class RemoteFile:
+    """A file of a commit: its length, git's hash of it, and its SHA-256 if it is kept as a large file."""
+
+    size: int
+    oid: str
+    sha256: str | None
+
+    def holds(self, data: bytes) -> bool:
+        """Whether it has this content."""
+        if self.size != len(data):
+            return False
+        if self.sha256 is not None:
+            return self.sha256 == hashlib.sha256(data).hexdigest()
+        return self.oid == hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest()
+
+
+class Client:
+    """The hub, for one token.
+
+    Args:
+        token: A token; None for the one that this machine is logged in with.
+        endpoint: The hub's URL; None for the usual one.
+        tell: Told in words what is waited for.
+    """
+
+    def __init__(
+        self, token: str | None, endpoint: str | None, tell: Callable[[str], object] = lambda words: None
+    ) -> None:
+        from huggingface_hub import HfApi
+
+        self._api = HfApi(endpoint=endpoint, token=token, library_name="nersemble", library_version=__version__)
+        self.tell = tell
+
+    def _call(self, what: str, call: Callable[[], Result]) -> Result:
+        """The result of a call.
+
+        Raises:
+            PushError: If it failed for good; it says what was to be done.
+        """
+        found, failure = self._try(call)
+        if failure is not None:
+            raise PushError(f"{what} failed: {failure}.{_advice(failure)}")
+        return cast(Result, found)
+
+    def _try(self, call: Callable[[], Result]) -> tuple[Result | None, Failure | None]:
+        patience = Patience(self.tell)
+        while True:
+            with quiet():
+                found, failure = attempt(call)
+            if failure is None or not patience.wait(failure):
+                return found, failure
+
+    # --- who, and who else --------------------------------------------------------------------------------------------
+
+    def whoami(self) -> dict[str, Any]:
+        """What the hub knows of the token.
+
+        Raises:
+            PushError: If there is none, or the hub does not know it.
+        """
+        from huggingface_hub import get_token
+
+        if self._api.token is False or not (self._api.token or get_token()):
+            raise PushError(NO_TOKEN)
+        found, failure = self._try(self._api.whoami)
+        if failure is not None and failure.status in (401, 403):
+            raise PushError(f"The hub does not know this token; it may have been revoked. Make another at {TOKENS}.")
+        if failure is not None:
+            raise PushError(f"Asking the hub whose token this is failed: {failure}.{_advice(failure)}")
+        return found or {}
+
+    def members(self, organization: str) -> int | None:
+        """How many members an organisation has, as far as the hub tells."""
+        counts = []
+        listed, failure = self._try(lambda: sum(1 for _ in self._api.list_organization_members(organization)))
+        if failure is None and listed is not None:
+            counts.append(listed)
+        # Older clients read the first page of the list alone.
+        overview = getattr(self._api, "get_organization_overview", None)
+        if overview is not None:
+            found, _ = self._try(lambda: overview(organization))
+            told = getattr(found, "num_users", None)
+            counts += [told] if isinstance(told, int) else []
+        return max(counts, default=None)
+
+    # --- the repository -----------------------------------------------------------------------------------------------
+
+    def state(self, repo_id: str) -> RepoState | None:
+        """A data set as it is now; None if there is none that the token can see."""
+        found, failure = self._try(lambda: self._api.repo_info(repo_id, repo_type="dataset"))
+        if failure is not None and failure.status in (401, 404):
+            return None
+        if found is None or failure is not None:
+            raise PushError(f"Looking at {repo_id} failed: {failure}.{_advice(failure)}")
+        # What is not said to be private counts as public.
+        return RepoState(str(found.id), str(found.sha), getattr(found, "private", None) is True)
+
+    def create(self, repo_id: str) -> None:
+        """Make a private data set, unless it exists."""
+        self._call(
+            f"Making the data set {repo_id}",
+            lambda: self._api.create_repo(repo_id, repo_type="dataset", private=True, exist_ok=True),
+        )
+
+    def make_private(self, repo_id: str) -> Failure | None:
+        """Make a data set private; why not, if it did not work."""
+        change: Any = getattr(self._api, "update_repo_settings", None)
+        if change is None or "private" not in inspect.signature(change).parameters:  # before 0.28
+            change = self._api.update_repo_visibility  # type: ignore[attr-defined]
+        return self._try(lambda: change(repo_id, private=True, repo_type="dataset"))[1]
+
+    def tree(self, repo_id: str, revision: str, folder: str | None = None) -> dict[str, RemoteFile]:
+        """Every file of a commit by path."""
+        from huggingface_hub.hf_api import RepoFile
+
+        listed = self._call(
+            f"Listing {repo_id}",
+            lambda: list(
+                self._api.list_repo_tree(repo_id, folder, recursive=True, revision=revision, repo_type="dataset")
+            ),
+        )
+        return {
+            one.path: RemoteFile(one.size, one.blob_id, None if one.lfs is None else one.lfs.sha256)
+            for one in listed
+            if isinstance(one, RepoFile)
+        }
+
+    def read(self, repo_id: str, path: str, revision: str) -> bytes:
+        """The content of a small file."""
+        with tempfile.TemporaryDirectory() as folder:
+            place = self._call(
+                f"Reading {path} of {repo_id}",
+                lambda: self._api.hf_hub_download(
+                    repo_id, path, repo_type="dataset", revision=revision, local_dir=folder
+                ),
+            )
+            return Path(place).read_bytes()
+
+    # --- changing it --------------------------------------------------------------------------------------------------
+
+    def upload(self, repo_id: str, addition: Any) -> None:
+        """Send a large file, which belongs to no commit yet; nothing is sent if the hub has its content."""
+        self._call(
+            f"Sending {addition.path_in_repo} to {repo_id}",
+            lambda: self._api.preupload_lfs_files(repo_id, [addition], repo_type="dataset"),
+        )
+
+    def commit(self, repo_id: str, operations: list[Any], message: str, parent: str) -> tuple[str, Failure | None]:
+        """One try at a commit on top of ``parent``: its hash, or why it failed."""
+        with quiet():
+            found, failure = attempt(
+                lambda: self._api.create_commit(
+                    repo_id, operations, commit_message=message, repo_type="dataset", parent_commit=parent
+                )
+            )
+        return str(found.oid) if found is not None else "", failure
+
+    def squash(self, repo_id: str, message: str) -> None:
+        """Make one commit of the history of ``main``."""
+        self._call(
+            f"Squashing the history of {repo_id}",
+            lambda: self._api.super_squash_history(repo_id, commit_message=message, repo_type="dataset"),
+        )
+
+    def commits(self, repo_id: str, revision: str) -> list[str]:
+        """The hashes of a history, newest first."""
+        found = self._call(
+            f"Reading the history of {repo_id}",
+            lambda: list(self._api.list_repo_commits(repo_id, repo_type="dataset", revision=revision)),
+        )
+        return [one.commit_id for one in found]
+
+    def other_refs(self, repo_id: str) -> list[str]:
+        """Every branch, tag, conversion and pull request beside ``main``."""
+        found = self._call(
+            f"Listing the branches of {repo_id}",
+            lambda: self._api.list_repo_refs(repo_id, repo_type="dataset", include_pull_requests=True),
+        )
+        listed = [*found.branches, *found.tags, *found.converts, *(found.pull_requests or [])]
+        return [one.ref for one in listed if one.ref not in ("refs/heads/main", "main")]
+
+    def stored(self, repo_id: str) -> list[Any] | None:
+        """The large files that the hub keeps for a data set, of whatever commit; None if the client cannot ask."""
+        listing = getattr(self._api, "list_lfs_files", None)
+        if listing is None:
+            return None
+        return self._call(f"Listing the stored files of {repo_id}", lambda: list(listing(repo_id, repo_type="dataset")))
+
+    def forget(self, repo_id: str, files: list[Any]) -> None:
+        """Delete large files for good, which no commit may need."""
+        self._call(
+            f"Deleting stored files of {repo_id}",
+            lambda: self._api.permanently_delete_lfs_files(repo_id, files, rewrite_history=False, repo_type="dataset"),
+        )
+
+
+def _advice(failure: Failure | None) -> str:
+    if failure is None or failure.status not in (401, 403):
+        return ""
+    return f" The token may not do this: make one that may write to this data set at {TOKENS}."
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Without the progress bars of the hub's client, which would run into ours."""
+    utils: Any = importlib.import_module("huggingface_hub.utils")
+    if os.environ.get("HF_HUB_DISABLE_PROGRESS_BARS") or utils.are_progress_bars_disabled():
+        yield
+        return
+    utils.disable_progress_bars()
+    try:
+        yield
+    finally:
+        utils.enable_progress_bars()

@@ -1,0 +1,245 @@
+"""The part of a push that sends: shards one by one, then commits, each on top of the head that was looked at.
+
+A commit that nobody can tell the fate of, since the connection dropped, is not repeated blindly: the hub is looked at
+again, and what it has is not to be done any more.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..errors import PushError
+from ..prepare import PreparePlan
+from ..prepare.plans import PLAN_FILE
+from ..prepare.target import Target
+from .card import merge_card, unfinished
+from .client import Client, RepoState
+from .guard import Destination, public_refusal
+from .held import CARD, Held
+from .looking import Looked
+from .report import PushReport
+from .retry import Patience
+
+#: Files of a commit at most; one that has more is made of several, and cannot be loaded until the last of them.
+MOST = 250
+_GOES_ON = "What was sent is kept: push again, and it goes on from there."
+
+
+@dataclass
+class SendProgress:
+    """How far sending is, as displays show it."""
+
+    files_total: int = 0
+    bytes_total: int = 0
+    files_done: int = 0
+    bytes_done: int = 0
+    failed: int = 0
+    missing: int = 0
+    note: str = ""
+    began: float = field(default_factory=time.monotonic)
+
+    @property
+    def rate(self) -> float:
+        """Bytes a second."""
+        return self.bytes_done / max(time.monotonic() - self.began, 1e-3)
+
+
+@dataclass
+class _Changes:
+    """What a commit has to change: shards to add, paths to delete, and small files with their content."""
+
+    shards: list[str]
+    deletions: list[str]
+    texts: dict[str, bytes]
+
+    def __len__(self) -> int:
+        return len(self.shards) + len(self.deletions) + len(self.texts)
+
+
+class Committing:
+    """Sends the shards of a plan.
+
+    Args:
+        client: The hub.
+        plan: What they are.
+        target: Where they are.
+        destination: Where they go.
+        looked: What may be sent.
+        watch: Told how far it is.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        plan: PreparePlan,
+        target: Target,
+        destination: Destination,
+        looked: Looked,
+        watch: Callable[[SendProgress], object],
+    ) -> None:
+        self._client, self._plan, self._target = client, plan, target
+        self._repo, self._looked, self._watch = destination.repo_id, looked, watch
+        self._exists = destination.state is not None
+        self._progress = SendProgress()
+        self._additions: dict[str, Any] = {}
+        self._sent: set[str] = set()
+        self._tried = False
+        client.tell = self._note
+
+    def run(self, report: PushReport, message: str) -> None:
+        """Do all that is left to do, and fill in the report.
+
+        Raises:
+            PushError: If the target is not private, or the hub does not take it.
+        """
+        if not self._exists:
+            self._client.create(self._repo)
+        patience, seen, done = Patience(self._note), False, False
+        while not done:
+            held = Held(self._client, self._repo, self._private_state().sha)
+            self._check_config(held, first=not seen)
+            seen = True
+            changes = self._changes(held)
+            if not changes:
+                report.commit = held.sha
+                break
+            batch = self._batch(changes, held)
+            self._send(batch, report)
+            operations = self._operations(batch)
+            self._private_state()
+            self._tried = True
+            sha, failure = self._client.commit(self._repo, operations, message, held.sha)
+            if failure is None:
+                patience.reset()
+                report.commit, report.commits = sha, report.commits + 1
+                report.deleted += len(batch.deletions)
+                for name in batch.shards:
+                    self._additions.pop(name, None)
+                done = batch is changes
+            elif not patience.wait(failure, conflicts=True):
+                raise PushError(f"The commit to {self._repo} failed: {failure}. {_GOES_ON}")
+        self._private_state()
+        self._check_landed(report.commit)
+
+    # --- what is to be done -------------------------------------------------------------------------------------------
+
+    def _changes(self, held: Held) -> _Changes:
+        there, wanted = held.shards(self._plan.config), self._looked.shards
+        card = merge_card(held.card, self._plan, self._looked.bytes)
+        texts = {f"{self._plan.config}/{PLAN_FILE}": self._looked.plan, CARD: card.encode()}
+        return _Changes(
+            [name for name, shard in wanted.items() if name not in there or there[name].sha256 != shard.sha256],
+            [name for name in there if name not in wanted],
+            {path: data for path, data in texts.items() if path not in held.files or not held.files[path].holds(data)},
+        )
+
+    def _batch(self, changes: _Changes, held: Held) -> _Changes:
+        """All changes, or the first of them with a card that lets nobody load what is not whole."""
+        if len(changes) <= MOST:
+            return changes
+        texts = {}
+        if unfinished(held.card, self._plan.config) != self._plan.hash:
+            texts[CARD] = merge_card(held.card, self._plan, self._looked.bytes, incomplete=True).encode()
+        shards = changes.shards[: MOST - 1]
+        return _Changes(shards, changes.deletions[: MOST - 1 - len(shards)], texts)
+
+    def _check_config(self, held: Held, *, first: bool) -> None:
+        config = self._plan.config
+        problem = held.conflict(self._plan)
+        if not problem and not first and unfinished(held.card, config) not in ("", self._plan.hash):
+            problem = f"Somebody else is pushing another plan into {config} of {self._repo}. Let one of you wait."
+        if problem:
+            raise PushError(problem)
+
+    # --- doing it -----------------------------------------------------------------------------------------------------
+
+    def _send(self, batch: _Changes, report: PushReport) -> None:
+        """Send the shards of a batch that were not sent yet."""
+        todo = [name for name in batch.shards if name not in self._sent]
+        self._progress.files_total += len(todo)
+        self._progress.bytes_total += sum(self._looked.shards[name].size for name in todo)
+        for name in todo:
+            addition, size = self._addition(name), self._looked.shards[name].size
+            self._private_state()
+            self._client.upload(self._repo, addition)
+            self._sent.add(name)
+            report.sent, report.bytes_sent = report.sent + 1, report.bytes_sent + size
+            self._progress.files_done += 1
+            self._progress.bytes_done += size
+            self._watch(self._progress)
+
+    def _addition(self, name: str) -> Any:
+        """The operation that adds a shard, whose content is still the one that was looked through."""
+        from huggingface_hub import CommitOperationAdd
+
+        if name not in self._additions:
+            try:
+                addition = CommitOperationAdd(name, self._target.path(name))
+            except (OSError, ValueError):
+                addition = None
+            if addition is None or addition.upload_info.sha256.hex() != self._looked.shards[name].sha256:
+                raise PushError(f"{name} was changed while it was being pushed. Push again. {_GOES_ON}")
+            self._additions[name] = addition
+        return self._additions[name]
+
+    def _operations(self, batch: _Changes) -> list[Any]:
+        from huggingface_hub import CommitOperationAdd, CommitOperationDelete
+
+        for path, data in batch.texts.items():
+            if self._looked.forbidden.secret_in(data):
+                raise PushError(f"{path} would hold the access URL. Take it out of the README.md on the hub.")
+        return [
+            *(CommitOperationDelete(path) for path in batch.deletions),
+            *(self._addition(name) for name in batch.shards),
+            *(CommitOperationAdd(path, data) for path, data in batch.texts.items()),
+        ]
+
+    # --- guarding it --------------------------------------------------------------------------------------------------
+
+    def _private_state(self) -> RepoState:
+        """The target as it is now.
+
+        Raises:
+            PushError: If it is not private; if this push may have put faces into it, it is made private first.
+        """
+        state = self._client.state(self._repo)
+        if state is None or state.id != self._repo:
+            raise PushError(f"{self._repo} cannot be found on the hub any more. Was it deleted or renamed?")
+        if state.private:
+            return state
+        if not self._tried:
+            raise PushError(f"{public_refusal(self._repo)} No commit was made.")
+        self._client.make_private(self._repo)
+        now = self._client.state(self._repo)
+        if now is not None and now.private:
+            raise PushError(
+                f"{self._repo} was made public by somebody while it was pushed to. It has been made private again, but "
+                "for some time everybody could see the faces. Find out who did it, and whether anybody loaded them."
+            )
+        raise PushError(
+            f"{self._repo} was made public by somebody while it was pushed to, and this token cannot make it private: "
+            f"EVERYBODY CAN SEE THE FACES. Make it private in its settings now, or delete it."
+        )
+
+    def _check_landed(self, sha: str) -> None:
+        """Look whether a commit has everything, for a hub may pass over files that a .gitignore names."""
+        files = self._client.tree(self._repo, sha)
+        lost = [
+            name
+            for name, shard in self._looked.shards.items()
+            if name not in files or files[name].sha256 != shard.sha256
+        ]
+        plan = f"{self._plan.config}/{PLAN_FILE}"
+        lost += [] if plan in files and files[plan].holds(self._looked.plan) else [plan]
+        if lost:
+            raise PushError(
+                f"The hub took the commit {sha}, but {len(lost):,} files are not in it as they were sent, {lost[0]} "
+                f"first. Does {self._repo} have a .gitignore? {_GOES_ON}"
+            )
+
+    def _note(self, words: str) -> None:
+        self._progress.note = words
+        self._watch(self._progress)

@@ -1,0 +1,168 @@
+"""Who pushes, where to, and who will be able to see it: what is found out and refused before the first byte."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+from ..errors import AudienceWarning, PushError, SelectionError
+from .client import TOKENS, Client, RepoState
+
+#: Members of an organisation above which a push needs their exact number.
+MANY = 100
+_ID = re.compile(r"(?:[A-Za-z0-9][\w.-]*/)?[A-Za-z0-9_][\w.-]{0,95}")
+
+
+@dataclass(frozen=True)
+class Audience:
+    """Who can read a private data set.
+
+    Attributes:
+        namespace: The user or organisation it belongs to.
+        organization: Whether it is an organisation.
+        members: How many members that has; None if the hub does not tell.
+    """
+
+    namespace: str
+    organization: bool
+    members: int | None
+
+    def __str__(self) -> str:
+        if not self.organization:
+            return f"{self.namespace} alone"
+        if self.members is None:
+            return f"all members of the organisation {self.namespace}, whose number the hub does not tell"
+        who = "the 1 member" if self.members == 1 else f"all {self.members:,} members"
+        return f"{who} of the organisation {self.namespace}"
+
+
+@dataclass(frozen=True)
+class Destination:
+    """A data set of the hub that is to be pushed to.
+
+    Attributes:
+        repo_id: ``owner/name``.
+        user: Whose token it is.
+        audience: Who will be able to read it.
+        state: As it is now; None if it does not exist.
+    """
+
+    repo_id: str
+    user: str
+    audience: Audience
+    state: RepoState | None
+
+    @property
+    def visibility(self) -> str:
+        """``private``, ``PUBLIC``, or ``to be made, private``."""
+        if self.state is None:
+            return "to be made, private"
+        return "private" if self.state.private else "PUBLIC"
+
+    def refusal(self, members: int | None) -> str:
+        """Why nothing may be pushed to it; "" if nothing stands against it.
+
+        Args:
+            members: The number of members as the caller gives it.
+        """
+        if self.state is not None and not self.state.private:
+            return public_refusal(self.repo_id)
+        if self.audience.organization:
+            return _crowd_refusal(self.audience, members)
+        return ""
+
+    def warning(self) -> str:
+        """What has to be said in any case; "" of a user's own data set."""
+        if not self.audience.organization:
+            return ""
+        return f"{str(self.audience).capitalize()} will be able to see the faces in {self.repo_id}."
+
+
+def find_destination(client: Client, repo_id: str) -> Destination:
+    """Ask the hub about a target; nothing is changed.
+
+    Raises:
+        SelectionError: If it is no name of a data set.
+        PushError: If the token does not serve.
+    """
+    if not isinstance(repo_id, str) or not _ID.fullmatch(repo_id) or "--" in repo_id or ".." in repo_id:
+        raise SelectionError(
+            f"{repo_id!r} is no name of a data set on the hub: write OWNER/NAME, such as my-lab/heads."
+        )
+    told = client.whoami()
+    user = str(told.get("name", ""))
+    repo_id = repo_id if "/" in repo_id else f"{user}/{repo_id}"
+    namespace = repo_id.partition("/")[0]
+    organizations = {str(one.get("name")) for one in told.get("orgs") or []}
+    _check_token(told, user, namespace, repo_id)
+    if namespace != user and namespace not in organizations:
+        raise PushError(
+            f"{namespace} is neither {user}, whose token this is, nor an organisation that the token may use"
+            + (f": it may use {', '.join(sorted(organizations))}." if organizations else ".")
+        )
+    state = client.state(repo_id)
+    if state is not None and state.id != repo_id:
+        raise PushError(f"{repo_id} is called {state.id} now, where others may see it. Name it so if you mean it.")
+    organization = namespace != user
+    audience = Audience(namespace, organization, client.members(namespace) if organization else 1)
+    return Destination(repo_id, user, audience, state)
+
+
+def warn_of_audience(destination: Destination) -> None:
+    """Say who will see the faces, every time anew."""
+    text = destination.warning()
+    if text:
+        # Without a registry, in which Python would note that this was said already.
+        warnings.warn_explicit(text, AudienceWarning, "nersemble.hub", 1)
+
+
+def public_refusal(repo_id: str) -> str:
+    """What is said of a public data set."""
+    return (
+        f"{repo_id} is public: everybody would see the faces. Nothing is ever pushed to a public data set. Make it "
+        "private in its settings on the hub, or name another."
+    )
+
+
+def _check_token(told: dict[str, Any], user: str, namespace: str, repo_id: str) -> None:
+    token = (told.get("auth") or {}).get("accessToken") or {}
+    role = token.get("role")
+    if role == "read":
+        raise PushError(f"The token of {user} may only read. Make one that may write at {TOKENS}.")
+    if role != "fineGrained":
+        return
+    grained = token.get("fineGrained") or {}
+    scopes = [scope for scope in grained.get("scoped") or [] if isinstance(scope, dict)]
+    named = {namespace, repo_id, f"datasets/{repo_id}"}
+    given = [
+        str(permission)
+        for scope in scopes
+        if (scope.get("entity") or {}).get("name") in named
+        for permission in scope.get("permissions") or []
+    ]
+    if not any("write" in permission for permission in [*given, *map(str, grained.get("global") or [])]):
+        raise PushError(
+            f"The token of {user} is fine-grained and may not write to {repo_id}. Let it write to the repositories of "
+            f"{namespace} at {TOKENS}, or make another."
+        )
+
+
+def _crowd_refusal(audience: Audience, members: int | None) -> str:
+    count = audience.members
+    if count is None:
+        if members is not None:
+            return ""
+        return (
+            f"The hub does not tell how many members {audience.namespace} has, all of whom would see the faces. Look "
+            "it up, and give the number: members=N, or --members N."
+        )
+    if count > MANY and members != count:
+        given = "" if members is None else f" It was given as {members:,}."
+        return (
+            f"{audience.namespace} has {count:,} members, all of whom would see the faces.{given} Push to a smaller "
+            f"organisation; or, if all of them have access to the data, say so with members={count} or "
+            f"--members {count}."
+        )
+    return ""

@@ -1,0 +1,88 @@
+"""What a data set of the hub holds at one commit: its files, its card, and the plans of its configs."""
+
+from __future__ import annotations
+
+from ..errors import PrepareError, PushError
+from ..prepare import PreparePlan
+from ..prepare.plans import PLAN_FILE
+from .card import configs_of, is_ours, unfinished
+from .client import Client, RemoteFile
+
+CARD = "README.md"
+
+
+class Held:
+    """A data set at one commit.
+
+    Attributes:
+        sha: The commit.
+        files: Every file by path.
+        card: Text of its card; None if it has none.
+    """
+
+    def __init__(self, client: Client, repo_id: str, sha: str) -> None:
+        self._client, self._repo_id = client, repo_id
+        self.sha = sha
+        self.files: dict[str, RemoteFile] = client.tree(repo_id, sha)
+        self.card: str | None = None
+        if CARD in self.files:
+            self.card = client.read(repo_id, CARD, sha).decode("utf-8", "replace")
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether this package pushed to it."""
+        return is_ours(self.card) or bool(self.planned)
+
+    @property
+    def planned(self) -> list[str]:
+        """Configs with a plan."""
+        found = [path.partition("/") for path in self.files if path.count("/") == 1]
+        return sorted(config for config, _, name in found if name == PLAN_FILE)
+
+    @property
+    def configs(self) -> list[str]:
+        """Configs with a plan, or with a section of the card: those whose push was not finished have no plan yet."""
+        return sorted({*self.planned, *configs_of(self.card)})
+
+    def shards(self, config: str) -> dict[str, RemoteFile]:
+        """The Parquet files of a config."""
+        return {
+            path: file
+            for path, file in self.files.items()
+            if path.startswith(f"{config}/") and path.endswith(".parquet")
+        }
+
+    def plan(self, config: str) -> PreparePlan | None:
+        """The plan of a config; None if it has none.
+
+        Raises:
+            PushError: If it cannot be read.
+        """
+        path = f"{config}/{PLAN_FILE}"
+        if path not in self.files:
+            return None
+        problem = ""
+        try:
+            return PreparePlan.from_json(self._client.read(self._repo_id, path, self.sha))
+        except PrepareError as error:
+            problem = str(error)
+        raise PushError(f"{path} of {self._repo_id} cannot be used: {problem} Is there a newer nersemble?")
+
+    def conflict(self, plan: PreparePlan) -> str:
+        """Why a plan must not be pushed into its config; "" if nothing stands against it."""
+        if unfinished(self.card, plan.config):
+            return ""  # whatever is there is replaced
+        before = self.plan(plan.config)
+        if before is None:
+            if self.shards(plan.config):
+                return (
+                    f"{self._repo_id} has files in {plan.config}/ that this package did not push. Plan with another "
+                    "config_name=."
+                )
+            return ""
+        if before.options != plan.options or before.stages_told != plan.stages_told:
+            return (
+                f"{self._repo_id} has a config {plan.config} that was made with other options: plan {before.hash}, not "
+                f"{plan.hash}. Plan with another config_name=."
+            )
+        return ""

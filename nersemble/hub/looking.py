@@ -1,0 +1,79 @@
+"""Every shard of a plan, verified and looked through before the first byte is sent."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..cores import usable_cores
+from ..errors import PushError
+from ..parallel import map_on_threads
+from ..prepare import PreparePlan, verify_shards
+from ..prepare.report import RunProgress
+from ..prepare.target import Target
+from ..progress import display
+from .scan import Forbidden, ScannedShard, scan_shard
+
+#: Findings that a message shows.
+_SHOWN = 5
+
+
+@dataclass(frozen=True)
+class Looked:
+    """What may be sent.
+
+    Attributes:
+        shards: What was found out about each shard, by its path below the folder.
+        plan: The plan's text.
+        forbidden: What must not be in anything else that is sent.
+    """
+
+    shards: dict[str, ScannedShard]
+    plan: bytes
+    forbidden: Forbidden
+
+    @property
+    def bytes(self) -> int:
+        """Of all shards."""
+        return sum(shard.size for shard in self.shards.values())
+
+
+def look_through(plan: PreparePlan, target: Target, message: str | None, kind: str) -> Looked:
+    """Verify the shards of a plan, and look through each of them.
+
+    Args:
+        plan: What they are.
+        target: Where they are, a folder.
+        message: Of the commit.
+        kind: Of the display.
+
+    Raises:
+        PrepareError: If they are not what the plan says.
+        PushError: If one holds what must not leave this machine.
+    """
+    with display(kind, verb="Checking", found="bad") as shown:
+        verify_shards(plan, target.text, watch=shown.update).raise_if_unsound()
+    forbidden = Forbidden()
+    text = plan.to_json()
+    names = [f"{plan.config}/{unit.name}" for unit in plan.units]
+    state = RunProgress(len(names), plan.pictures)
+    with display(kind, verb="Scanning", found="bad") as shown:
+
+        def look(name: str) -> ScannedShard:
+            found = scan_shard(target.path(name), forbidden)
+            state.files_done, state.bytes_done = state.files_done + 1, state.bytes_done + found.size
+            state.failed += bool(found.problem)
+            shown.update(state)
+            return found
+
+        shards = dict(zip(names, map_on_threads(look, names, usable_cores()), strict=True))
+    problems = [f"{name}: {shard.problem}" for name, shard in shards.items() if shard.problem]
+    for what, said in (("plan.json", text), ("the commit's message", message or "")):
+        problem = forbidden.problem_of(said)
+        problems += [f"{what} {problem}"] if problem else []
+    if problems:
+        more = f" And {len(problems) - _SHOWN:,} more." if len(problems) > _SHOWN else ""
+        raise PushError(
+            f"Nothing was sent, since this must not leave the machine: {'; '.join(problems[:_SHOWN])}.{more} Make the "
+            "shards again with `plan.run`, after removing these."
+        )
+    return Looked(shards, text.encode(), forbidden)

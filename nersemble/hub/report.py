@@ -1,0 +1,194 @@
+"""What a push or a deletion will do, and what came of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..units import format_bytes
+
+
+@dataclass(frozen=True)
+class PushDescription:
+    """What a push would do, found out without changing anything.
+
+    Attributes:
+        config: Name of the config.
+        plan: Hash of the plan.
+        rows: Rows that it has.
+        pictures: Pictures in them.
+        participants: Ids of the participants.
+        shards: How many shards it has.
+        bytes: Bytes of the shards in the folder.
+        missing: Shards of the plan that are not in the folder.
+        to_send: Shards that the hub does not have yet; their bytes are ``bytes_to_send``.
+        bytes_to_send: Bytes of these.
+        to_delete: Shards on the hub that the plan does not have.
+        repo_id: ``owner/name``.
+        exists: Whether it exists.
+        visibility: ``private``, ``PUBLIC``, or ``to be made, private``.
+        user: Whose token it is.
+        readers: Who will be able to see the faces, in words.
+        organization: Whether these are the members of an organisation.
+        members: How many they are; None if the hub does not tell.
+        refusal: Why it would be refused; "" if nothing is known to stand against it.
+    """
+
+    config: str
+    plan: str
+    rows: int
+    pictures: int
+    participants: tuple[int, ...]
+    shards: int
+    bytes: int
+    missing: int
+    to_send: int
+    bytes_to_send: int
+    to_delete: int
+    repo_id: str
+    exists: bool
+    visibility: str
+    user: str
+    readers: str
+    organization: bool
+    members: int | None
+    refusal: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """As JSON can hold it."""
+        return {**self.__dict__, "participants": list(self.participants)}
+
+    def __str__(self) -> str:
+        there = self.shards - self.missing - self.to_send
+        held = f"{self.rows:,} rows, {self.pictures:,} pictures, {len(self.participants):,} participants"
+        lines = [
+            f"{self.config}: {held}, {self.shards:,} shards, {format_bytes(self.bytes)}",
+            f"  To        {self.repo_id}: {self.visibility}",
+            f"  As        {self.user}",
+            f"  Seen by   {self.readers}",
+            f"  To send   {self.to_send:,} shards, {format_bytes(self.bytes_to_send)}; {there:,} there already",
+        ]
+        if self.to_delete:
+            lines.append(f"  To delete {self.to_delete:,} shards there that the plan does not have")
+        if self.organization:
+            lines.append(f"Note: {self.readers} will be able to see the faces.")
+        if self.refusal:
+            lines.append(f"This will be refused: {self.refusal}")
+        return "\n".join(lines)
+
+
+@dataclass
+class PushReport:
+    """What came of a push.
+
+    Attributes:
+        description: What was to be done.
+        dry_run: Whether that was all.
+        commit: The commit that has everything, which never changes; "" of a dry run.
+        commits: How many commits were made; 0 if the hub had everything.
+        sent: Shards that were handed to the hub, which takes the bytes of what it does not have.
+        bytes_sent: Their bytes.
+        deleted: Shards that were deleted on the hub.
+        seconds: How long it took.
+    """
+
+    description: PushDescription
+    dry_run: bool = False
+    commit: str = ""
+    commits: int = 0
+    sent: int = 0
+    bytes_sent: int = 0
+    deleted: int = 0
+    seconds: float = 0.0
+
+    @property
+    def repo_id(self) -> str:
+        """``owner/name``."""
+        return self.description.repo_id
+
+    @property
+    def load_line(self) -> str:
+        """Python that loads exactly what was pushed, whatever is pushed later; "" of a dry run."""
+        if not self.commit:
+            return ""
+        return f'load_dataset("{self.repo_id}", "{self.description.config}", split="train", revision="{self.commit}")'
+
+    def as_dict(self) -> dict[str, Any]:
+        """As JSON can hold it."""
+        return {
+            **self.description.as_dict(),
+            "dry_run": self.dry_run,
+            "commit": self.commit,
+            "commits": self.commits,
+            "sent": self.sent,
+            "bytes_sent": self.bytes_sent,
+            "deleted": self.deleted,
+            "seconds": round(self.seconds, 3),
+            "load": self.load_line,
+        }
+
+    def __str__(self) -> str:
+        if self.dry_run:
+            return str(self.description)
+        told = self.description
+        did = f"{self.sent:,} shards sent, {format_bytes(self.bytes_sent)}"
+        did += f"; {self.deleted:,} deleted" if self.deleted else ""
+        return "\n".join(
+            [
+                f"Pushed {told.config} to {self.repo_id}: {told.rows:,} rows, {told.shards:,} shards; {did}.",
+                f"It is private, seen by {told.readers}.",
+                f"Commit {self.commit}",
+                self.load_line,
+            ]
+        )
+
+
+@dataclass
+class DeleteReport:
+    """What came of a deletion.
+
+    Attributes:
+        repo_id: ``owner/name``.
+        participants: Who was to be deleted.
+        found: Who was there.
+        dry_run: Whether nothing was deleted.
+        shards: Shards that were deleted.
+        bytes: Their bytes.
+        configs: Configs that had any of them.
+        emptied: Configs that have nothing left, and are gone.
+        squashed: Whether the history was made one commit.
+        forgotten: Stored files that the hub deleted for good.
+        remaining: Where traces are left, in words; only of a dry run, since otherwise they raise.
+        commit: The commit that ``main`` is at.
+    """
+
+    repo_id: str
+    participants: tuple[int, ...]
+    found: tuple[int, ...] = ()
+    dry_run: bool = False
+    shards: int = 0
+    bytes: int = 0
+    configs: tuple[str, ...] = ()
+    emptied: tuple[str, ...] = ()
+    squashed: bool = False
+    forgotten: int = 0
+    remaining: list[str] = field(default_factory=list)
+    commit: str = ""
+
+    def as_dict(self) -> dict[str, Any]:
+        """As JSON can hold it."""
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in self.__dict__.items()}
+
+    def __str__(self) -> str:
+        who = ", ".join(map(str, self.participants))
+        held = f"{self.shards:,} shards, {format_bytes(self.bytes)}, in {len(self.configs):,} configs"
+        if self.dry_run:
+            return f"To delete from {self.repo_id}: {who}: {held}, with the whole history."
+        lines = [f"Deleted from {self.repo_id}: {who}: {held}."]
+        if self.emptied:
+            lines.append(f"Gone with them, as nothing was left: {', '.join(self.emptied)}.")
+        lines.append(
+            f"They are in no commit any more, and {self.forgotten:,} stored files were deleted for good. Copies that "
+            "others made are beyond the hub's reach: tell whoever loaded this data set."
+        )
+        return "\n".join(lines)
