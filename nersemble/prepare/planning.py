@@ -163,7 +163,8 @@ def _units(
         raise SelectionError(
             f"timesteps {wanted} lie beyond every selected video: the longest has {longest} frames, 0 to {longest - 1}."
         )
-    return tuple(units)
+    # As `datasets` loads their files, so that the rows of a plan are in one order everywhere.
+    return tuple(sorted(units, key=lambda unit: unit.name))
 
 
 def _drop_uncalibrated(capture: Capture, headers: dict[AssetPath, Any]) -> list[AssetPath]:

@@ -29,7 +29,7 @@ class PreparePlan:
     Attributes:
         config: Name of the config, and of the folder of its shards.
         options: How pictures are given.
-        units: The work, in the order of the data set's rows.
+        units: The work, in the order of the data set's rows: participant, name of the sequence, time.
         selected: What was selected, in words: participants, sequences, cameras.
         encoder: What encodes pictures.
         package: Version of this package that planned it.
