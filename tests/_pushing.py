@@ -1,14 +1,21 @@
-"""What tests of pushing share: small plans with their shards, and hub clients in this process that know one hub."""
+"""What tests of pushing share: small plans with their shards, and hub clients in this process that know one hub.
+
+A test module sets ``pytestmark = DEPRECATED``, and has a fixture ``alice`` that calls ``pushing``.
+"""
 
 from __future__ import annotations
 
+import functools
+import json
 import shutil
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import huggingface_hub.constants
 import pytest
-from hub import Hub
+from hub import Hub, Repo
+from huggingface_hub import HfApi
 
 import nersemble
 from nersemble.hub import PushReport, push
@@ -42,6 +49,13 @@ def make(folder: Path, demo: Path, **options: Any) -> PreparePlan:
     return plan
 
 
+@functools.cache
+def small_shards(demo: Path) -> tuple[Path, PreparePlan]:
+    """Three shards that all tests share, none of which may change them."""
+    folder = Path(tempfile.mkdtemp(prefix="nersemble-shards-"))
+    return folder, make(folder, demo)
+
+
 class Pushing:
     """A hub with Alice, who has a folder of shards that she pushes."""
 
@@ -53,9 +67,55 @@ class Pushing:
         plan, folder = options.pop("plan", self.plan), options.pop("folder", self.folder)
         return push(plan, folder, repo, **{"token": self.token, "endpoint": self.hub.url, "progress": False, **options})
 
+    @property
+    def repo(self) -> Repo:
+        """What she pushes to, as the hub keeps it."""
+        return self.hub.repos["alice/faces"]
+
+    @property
+    def shards(self) -> list[str]:
+        """Her shards, as they are called on the hub."""
+        return [f"{self.plan.config}/{unit.name}" for unit in self.plan.units]
+
+    @property
+    def size(self) -> int:
+        """Of her shards, in bytes."""
+        return sum((self.folder / name).stat().st_size for name in self.shards)
+
+    def assert_whole(self) -> None:
+        """All of her shards are there as they are here, once, and nothing else of the config."""
+        config = self.plan.config
+        assert [path for path in self.repo.paths() if path.startswith(f"{config}/")] == sorted(
+            [f"{config}/plan.json", *self.shards]
+        )
+        for name in [*self.shards, f"{config}/plan.json"]:
+            assert self.repo.read(name) == (self.folder / name).read_bytes()
+        assert self.repo.private
+
+    def load(self, config: str, revision: str) -> list[list[list[Any]]]:
+        """The rows of a config, downloaded and streamed, in an interpreter of its own."""
+        done = self.hub.python(LOAD, "alice/faces", config, revision, token=self.token)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    @property
+    def api(self) -> HfApi:
+        """Her own client, for what others do to a repository."""
+        return HfApi(self.hub.url, token=self.token)
+
+    def put(self, path: str, data: bytes, repo: str = "alice/faces") -> None:
+        """Put a file into a repository, as one does by hand."""
+        self.api.upload_file(path_or_fileobj=data, path_in_repo=path, repo_id=repo, repo_type="dataset")
+
     def copy(self, place: Path) -> Path:
         """A copy of the folder, to be changed."""
         return Path(shutil.copytree(self.folder, place))
+
+
+def pushing(hub: Hub, demo: Path, monkeypatch: pytest.MonkeyPatch) -> Pushing:
+    """Alice, in a test's own process."""
+    allow_hubs(monkeypatch)
+    return Pushing(hub, *small_shards(demo))
 
 
 #: Loads a config without this package, and tells the ids of its rows in their order, downloaded and streamed.

@@ -1,47 +1,363 @@
-"""Pushing to a private data set of the hub: what arrives, what loads, and what is refused."""
+"""Pushing to a private data set of the hub: what arrives, what loads, and what another push changes."""
 
 from __future__ import annotations
 
-import json
+import re
+import signal
+import subprocess
+import sys
+import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from _pushing import DEPRECATED, LOAD, Pushing, allow_hubs, make
-from hub import Hub
+import yaml
+from _pushing import DEPRECATED, Pushing, make, pushing
+from hub import Hub, answer, run
 
-from nersemble.prepare import PreparePlan
+import nersemble
+from nersemble.errors import PrepareError, PushError, SelectionError
+from nersemble.hub import committing, plan_push
 
 pytestmark = DEPRECATED
 
 
-@pytest.fixture(scope="module")
-def small(tmp_path_factory: pytest.TempPathFactory, demo_folder: Path) -> tuple[Path, PreparePlan]:
-    folder = tmp_path_factory.mktemp("small")
-    return folder, make(folder, demo_folder)
-
-
 @pytest.fixture
-def alice(hub: Hub, small: tuple[Path, PreparePlan], monkeypatch: pytest.MonkeyPatch) -> Pushing:
-    allow_hubs(monkeypatch)
-    return Pushing(hub, *small)
+def alice(hub: Hub, demo_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Pushing:
+    return pushing(hub, demo_folder, monkeypatch)
+
+
+def due(plan):
+    """The ids of a plan's rows, in order."""
+    return [
+        [unit.participant, unit.sequence, timestep]
+        for unit in plan.units
+        for timestep, _ in unit.rows(plan.options.wanted, "timestep")
+    ]
+
+
+def ids(rows):
+    return [row[:3] for row in rows]
+
+
+def yaml_of(card: bytes) -> dict:
+    return yaml.safe_load(card.decode().split("---\n")[1])
 
 
 def test_what_is_pushed_is_private_and_loads_without_this_package(alice):
     report = alice.push()
-    repo = alice.hub.repos["alice/faces"]
-    assert repo.private
+    alice.assert_whole()
     config = alice.plan.config
-    shards = [f"{config}/{unit.name}" for unit in alice.plan.units]
-    assert repo.paths() == sorted(["README.md", f"{config}/plan.json", *shards])
-    assert report.commit == repo.head.id
-    assert report.load_line == f'load_dataset("alice/faces", "{config}", split="train", revision="{repo.head.id}")'
-    for name in (config, "-"):
-        done = alice.hub.python(LOAD, "alice/faces", name, report.commit, token=alice.token)
-        assert done.returncode == 0, done.stderr
-        downloaded, streamed = json.loads(done.stdout)
-        assert [row[:3] for row in downloaded] == [
-            [unit.participant, unit.sequence, timestep]
-            for unit in alice.plan.units
-            for timestep, _ in unit.rows(alice.plan.options.wanted, "timestep")
+    assert report.commit == alice.repo.head.id
+    assert report.load_line == f'load_dataset("alice/faces", "{config}", split="train", revision="{report.commit}")'
+    assert report.load_line in str(report)
+    assert (report.sent, report.bytes_sent, report.commits) == (3, alice.size, 1)
+    downloaded, streamed = alice.load("-", report.commit)
+    assert ids(downloaded) == due(alice.plan)
+    assert downloaded == streamed
+
+
+def test_rows_load_in_the_order_of_the_plan(alice, tmp_path, demo_folder):
+    """Also where names have a plus, where the published order is not that of names, and of three participants."""
+    options = {"participants": "50,55,240", "sequences": None, "timesteps": "0::30", "scale": 0.05, "chunk": 2}
+    plan = make(tmp_path / "many", demo_folder, **options)
+    report = alice.push(plan=plan, folder=tmp_path / "many")
+    assert {"EMO-1-shout+laugh", "EXP-1-head"} <= {unit.sequence for unit in plan.units}
+    assert len(plan.participants) == 3
+    downloaded, streamed = alice.load(plan.config, report.commit)
+    assert ids(downloaded) == due(plan)
+    assert downloaded == streamed
+
+
+def test_a_second_config_leaves_the_first_and_the_words_of_others_as_they_were(alice, tmp_path, demo_folder):
+    first = alice.push()
+    card = alice.repo.read("README.md").decode()
+    hand = card.replace("viewer: false", "viewer: true\nmine: kept").replace(
+        "<!-- nersemble: begin", "Ours.\n\n<!-- nersemble: begin"
+    )
+    alice.put("README.md", (hand + "\nCall Bob.\n").encode())
+    plan = make(tmp_path / "more", demo_folder, config_name="half+face.2", scale=0.1, timesteps="0::8")
+    second = alice.push(plan=plan, folder=tmp_path / "more")
+    alice.assert_whole()
+    assert second.description.exists
+    card = alice.repo.read("README.md").decode()
+    keys = yaml_of(card.encode())
+    assert [entry["config_name"] for entry in keys["configs"]] == [alice.plan.config, "half+face.2"]
+    assert [entry.get("default") for entry in keys["configs"]] == [True, None]
+    assert keys["mine"] == "kept"
+    assert keys["viewer"] is False
+    assert "Ours." in card
+    assert card.endswith("Call Bob.\n")
+    assert card.count("<!-- nersemble: begin -->") == 1
+    assert card.count("### `") == 2
+    downloaded, streamed = alice.load("half+face.2", "main")
+    assert ids(downloaded) == ids(streamed) == due(plan)
+    assert ids(alice.load("-", "main")[0]) == due(alice.plan)  # the one flagged as default
+    assert first.commit != second.commit
+
+
+def test_pushing_again_sends_nothing_and_makes_no_commit(alice):
+    first = alice.push()
+    alice.hub.reset()
+    again = alice.push()
+    assert again.commit == first.commit
+    assert (again.commits, again.sent, alice.hub.received) == (0, 0, 0)
+
+
+def test_a_plan_with_other_units_sends_what_is_new_and_deletes_what_it_does_not_have(alice, tmp_path, demo_folder):
+    both = make(tmp_path / "both", demo_folder, config_name="heads", participants="50,240", timesteps="0::30")
+    alice.push(plan=both, folder=tmp_path / "both")
+    alice.hub.reset()
+    other = make(
+        tmp_path / "other", demo_folder, config_name="heads", participants="55,240", sequences="E*", timesteps="0::30"
+    )
+    folder = tmp_path / "other"
+    told = plan_push(other, folder, "alice/faces", token=alice.token, endpoint=alice.hub.url)
+    report = alice.push(plan=other, folder=folder)
+    kept = {unit.name for unit in both.units} & {unit.name for unit in other.units}
+    new = {unit.name for unit in other.units} - kept
+    assert kept
+    assert new
+    assert told.to_send == report.sent == len(new)
+    assert told.to_delete == report.deleted == len(both.units) - len(kept) > 0
+    assert sum(alice.hub.large_bytes.values()) == sum((folder / "heads" / name).stat().st_size for name in new)
+    assert alice.repo.paths() == sorted(["README.md", "heads/plan.json", *(f"heads/{u.name}" for u in other.units)])
+
+
+def test_a_config_of_this_name_from_other_options_is_refused_with_advice(alice, tmp_path, demo_folder):
+    alice.push()
+    before = alice.repo.head.id
+    plan = make(tmp_path / "other", demo_folder, scale=0.1)
+    with pytest.raises(PushError, match=r"other options.*config_name="):
+        alice.push(plan=plan, folder=tmp_path / "other")
+    assert alice.repo.head.id == before
+
+
+def test_a_folder_that_this_package_did_not_push_is_not_touched(alice):
+    alice.hub.create("alice/faces")
+    alice.put(f"{alice.plan.config}/a.parquet", b"PAR1")
+    with pytest.raises(PushError, match="did not push"):
+        alice.push()
+
+
+def test_a_dry_run_says_what_would_be_done_and_changes_nothing(alice):
+    report = alice.push(dry_run=True)
+    told = report.description
+    assert "alice/faces" not in alice.hub.repos
+    assert (told.rows, told.shards, told.bytes, told.to_send) == (alice.plan.rows, 3, alice.size, 3)
+    assert (told.exists, told.visibility, told.user) == (False, "to be made, private", "alice")
+    for words in (f"{alice.plan.rows} rows", "3 shards", "alice/faces: to be made, private", "alice alone"):
+        assert words in str(report)
+    assert (report.commit, report.load_line, told.refusal) == ("", "", "")
+    alice.push()
+    told = alice.push(dry_run=True).description
+    assert (told.exists, told.visibility, told.to_send, told.bytes_to_send) == (True, "private", 0, 0)
+
+
+def test_shards_that_are_not_there_or_not_as_planned_are_not_pushed(alice, tmp_path):
+    folder = alice.copy(tmp_path / "less")
+    (folder / alice.shards[1]).unlink()
+    with pytest.raises(PushError, match=r"1 of 3 shards are not in .*less\. Run the plan first"):
+        alice.push(folder=folder)
+    (folder / alice.shards[1]).write_bytes((alice.folder / alice.shards[0]).read_bytes())
+    with pytest.raises(PrepareError, match="1 of 3 shards are not as planned"):
+        alice.push(folder=folder)
+    assert alice.hub.repos.get("alice/faces") is None
+
+
+@pytest.mark.parametrize("name", ["", "a/b/c", "https://x.org/a/b", "../b", "a b/c", "alice/fa--ces"])
+def test_a_target_that_is_no_name_is_refused(alice, name):
+    with pytest.raises(SelectionError, match="no name of a data set"):
+        alice.push(name)
+
+
+def test_a_name_without_an_owner_is_the_users_own(alice):
+    assert alice.push("faces").repo_id == "alice/faces"
+    alice.assert_whole()
+
+
+def test_the_card_says_what_it_is_how_it_was_made_and_what_may_be_done(alice):
+    alice.push()
+    card = alice.repo.read("README.md").decode()
+    keys = yaml_of(card.encode())
+    assert keys["license"] == "other"
+    assert keys["license_name"]
+    assert keys["license_link"].startswith("https://")
+    assert keys["viewer"] is False
+    assert "do not try to find out who" in keys["extra_gated_prompt"]
+    entry = {"split": "train", "path": f"{alice.plan.config}/**/*.parquet"}
+    assert keys["configs"] == [{"config_name": alice.plan.config, "data_files": [entry], "default": True}]
+    for words in (
+        "must stay private",
+        f"plan `{alice.plan.hash}`",
+        f"nersemble {nersemble.__version__}",
+        f"| Rows | {alice.plan.rows} |",
+        "| Selected participants | 240 |",
+        "| Colours corrected | no |",
+        "scaled by 0.25",
+        "OpenCV",
+        "(0, 0) is the centre of the top-left pixel",
+        "`world_to_camera`",
+        "--delete 240",
+        "@article{kirschstein2023nersemble",
+    ):
+        assert words in card
+
+
+def test_the_card_of_somebody_else_keeps_all_that_it_says(alice):
+    alice.hub.create("alice/faces")
+    theirs = "---\nlicense: mit\npretty_name: Théirs\n---\n# Our heads\n\nWords.\n"
+    alice.put("README.md", theirs.encode())
+    alice.push()
+    card = alice.repo.read("README.md").decode()
+    assert yaml_of(card.encode())["license"] == "mit"
+    assert yaml_of(card.encode())["pretty_name"] == "Théirs"
+    assert "# Our heads\n\nWords.\n" in card
+
+
+def test_a_card_that_cannot_be_read_is_not_written_over(alice):
+    alice.hub.create("alice/faces")
+    alice.put("README.md", b"---\nconfigs: [\n---\n")
+    with pytest.raises(PushError, match=r"README\.md on the hub cannot be read"):
+        alice.push()
+
+
+def test_two_who_push_different_configs_at_once_both_succeed(alice, tmp_path, demo_folder):
+    other = make(tmp_path / "other", demo_folder, config_name="other", timesteps="0::9")
+    problems: list[Exception] = []
+
+    def attempt(**options):
+        try:
+            alice.push(**options)
+        except Exception as error:  # noqa: BLE001
+            problems.append(error)
+
+    threads = [
+        threading.Thread(target=attempt),
+        threading.Thread(target=attempt, kwargs={"plan": other, "folder": tmp_path / "other"}),
+    ]
+    meeting = threading.Barrier(2)
+    # Both have looked at the same head before either commits.
+    alice.hub.faults.add("commit", run(lambda: meeting.wait(30)), times=2)
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert problems == []
+    alice.assert_whole()
+    assert {path for path in alice.repo.paths() if path.startswith("other/")} == {
+        "other/plan.json",
+        *(f"other/{unit.name}" for unit in other.units),
+    }
+    names = [entry["config_name"] for entry in yaml_of(alice.repo.read("README.md"))["configs"]]
+    assert sorted(names) == sorted([alice.plan.config, "other"])
+    assert alice.hub.counts["commit"] == 3  # one was overtaken
+
+
+PUSH = """
+import sys
+from nersemble.hub import push
+from nersemble.prepare import load_plan
+push(load_plan(sys.argv[1]), sys.argv[1], sys.argv[2], progress=False)
+"""
+
+
+def test_a_killed_push_goes_on_and_sends_at_most_one_shard_twice(alice):
+    command = [sys.executable, "-c", PUSH, str(alice.folder), "alice/faces"]
+    pushing = subprocess.Popen(command, env=alice.hub.environment(alice.token))
+    alice.hub.faults.add("lfs-put", run(lambda: pushing.send_signal(signal.SIGKILL)), at=3)
+    assert pushing.wait() == -signal.SIGKILL
+    assert alice.shards[0] not in alice.repo.paths()
+    alice.push()
+    alice.assert_whole()
+    largest = max((alice.folder / name).stat().st_size for name in alice.shards)
+    assert sum(alice.hub.large_bytes.values()) <= alice.size + largest
+
+
+def test_a_push_in_several_commits_loads_only_when_it_is_whole(alice, tmp_path, demo_folder, monkeypatch):
+    other = make(tmp_path / "other", demo_folder, config_name="other", timesteps="0::9")
+    alice.push(plan=other, folder=tmp_path / "other")
+    monkeypatch.setattr(committing, "MOST", 2)
+    seen = []
+
+    def look():
+        seen.append(alice.repo.head.id)
+
+    alice.hub.faults.add("commit", run(look), times=99)
+    report = alice.push()
+    assert report.commits == len(seen) > 2
+    alice.assert_whole()
+    half = seen[2]
+    assert any(name in alice.repo.paths(half) for name in alice.shards)
+    done = alice.hub.python(
+        "import sys, datasets; datasets.load_dataset('alice/faces', sys.argv[1], split='train', revision=sys.argv[2])",
+        alice.plan.config,
+        half,
+        token=alice.token,
+    )
+    assert done.returncode != 0
+    assert "incomplete-push-again" in done.stderr
+    assert ids(alice.load("other", half)[0]) == due(other)
+    assert ids(alice.load(alice.plan.config, report.commit)[0]) == due(alice.plan)
+
+
+def test_a_push_in_several_commits_that_stopped_goes_on(alice, monkeypatch):
+    monkeypatch.setattr(committing, "MOST", 2)
+    alice.hub.faults.add("commit", answer(403, "not now"), at=2)
+    with pytest.raises(PushError, match="push again, and it goes on"):
+        alice.push()
+    sent = sum(alice.hub.large_bytes.values())
+    assert 0 < sent < alice.size
+    alice.push()
+    alice.assert_whole()
+    assert sum(alice.hub.large_bytes.values()) == alice.size
+    assert "incomplete" not in alice.repo.read("README.md").decode()
+
+
+def test_a_shard_that_changes_while_it_is_pushed_is_not_sent(alice, tmp_path):
+    folder = alice.copy(tmp_path / "changing")
+    last = folder / alice.shards[-1]
+    alice.hub.faults.add("lfs-put", run(lambda: last.write_bytes(last.read_bytes() + b"\0")))
+    with pytest.raises(PushError, match="was changed while it was being pushed"):
+        alice.push(folder=folder)
+    assert alice.shards[0] not in alice.repo.paths()
+
+
+def test_files_that_the_hub_passes_over_are_missed(alice):
+    """A hub leaves out of a commit what a .gitignore of the repository names, and the client does so silently."""
+
+    def preupload(call, name, revision):
+        files = [
+            {"path": file["path"], "uploadMode": "lfs", "shouldIgnore": True}
+            if file["path"] == alice.shards[1]
+            else {"path": file["path"], "uploadMode": "lfs", "shouldIgnore": False}
+            for file in call.read_json()["files"]
         ]
-        assert downloaded == streamed
+        call.send_json({"files": files})
+
+    alice.hub.routes.insert(0, ("POST", re.compile("/api/datasets/(.+)/preupload/(.+)"), "preupload", preupload))
+    with pytest.raises(PushError, match=f"1 files are not in it.*{alice.shards[1]}.*gitignore"):
+        alice.push()
+
+
+def test_a_file_that_somebody_deleted_on_the_hub_comes_back(alice):
+    alice.push()
+    alice.api.delete_file(alice.shards[0], "alice/faces", repo_type="dataset")
+    assert alice.push().sent == 1
+    alice.assert_whole()
+
+
+def test_plans_of_other_newer_versions_are_not_guessed_at(alice):
+    alice.push()
+    newer = alice.plan.to_json().replace('"format": 1', '"format": 99')
+    alice.put(f"{alice.plan.config}/plan.json", newer.encode())
+    with pytest.raises(PushError, match="newer nersemble"):
+        alice.push()
+
+
+def test_a_plan_of_another_package_version_replaces_the_plan_alone(alice):
+    alice.push()
+    alice.hub.reset()
+    report = alice.push(plan=replace(alice.plan, package="0.0.9"))
+    assert report.commits == 1
+    assert sum(alice.hub.large_bytes.values()) == 0

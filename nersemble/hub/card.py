@@ -19,7 +19,7 @@ from ..units import format_bytes
 
 BEGIN, END = "<!-- nersemble: begin -->", "<!-- nersemble: end -->"
 _SECTION = re.compile(r"<!-- nersemble: config (\S+) -->\n.*?<!-- nersemble: end of config -->\n", re.DOTALL)
-#: Folder of a config, none of which exists, that its card names while a push of it is not finished.
+#: Begins the name of a file that does not exist, which the card names while a push is not finished: loading then fails.
 INCOMPLETE = "incomplete-push-again"
 
 _GATE = (
@@ -136,7 +136,7 @@ def unfinished(card: str | None, config: str) -> str:
     """The hash of the plan whose push into a config was begun and not finished; "" if there is none such."""
     for entry in _configs(_split(card)[0]):
         if entry.get("config_name") == config:
-            found = re.search(rf"/{INCOMPLETE}-([0-9a-f]+)/", str(entry.get("data_files")))
+            found = re.search(rf"/{INCOMPLETE}-([0-9a-f]+)\.", str(entry.get("data_files")))
             return found[1] if found else ""
     return ""
 
@@ -174,8 +174,8 @@ def _configs(keys: dict[str, Any]) -> list[dict[str, Any]]:
 
 def _with_entry(entries: Iterable[dict[str, Any]], config: str, unfinished: str) -> list[dict[str, Any]]:
     entries = [dict(entry) for entry in entries]
-    folder = f"{config}/{INCOMPLETE}-{unfinished}" if unfinished else config
-    files = [{"split": "train", "path": f"{folder}/**/*.parquet"}]
+    name = f"{INCOMPLETE}-{unfinished}.parquet" if unfinished else "**/*.parquet"
+    files = [{"split": "train", "path": f"{config}/{name}"}]
     mine = next((entry for entry in entries if entry.get("config_name") == config), None)
     if mine is None:
         mine = {"config_name": config}

@@ -1,0 +1,205 @@
+"""Deleting participants from a pushed data set: from every config, from the history, and from what the hub stores."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+from _hub_cleaning import add_cleaning, keep_objects
+from _pushing import DEPRECATED, Pushing, make, pushing
+from hub import Hub, answer, drop, drop_after, run
+
+from nersemble.errors import PushError, SelectionError
+from nersemble.hub import DeleteReport, delete, retry
+from nersemble.hub.delete import parse_participants
+from nersemble.prepare import PreparePlan
+
+pytestmark = DEPRECATED
+
+
+@pytest.fixture(scope="module")
+def three(tmp_path_factory: pytest.TempPathFactory, demo_folder: Path) -> tuple[Path, PreparePlan]:
+    folder = tmp_path_factory.mktemp("three")
+    options = {"participants": "50,55,240", "sequences": None, "timesteps": "0::30", "config_name": "heads"}
+    return folder, make(folder, demo_folder, **options)
+
+
+@pytest.fixture
+def alice(hub: Hub, demo_folder: Path, three, monkeypatch: pytest.MonkeyPatch) -> Pushing:
+    """She pushed a config of 240 alone, and one of three participants."""
+    monkeypatch.setattr(retry, "WAITS", (0.02, 0.05, 0.1, 0.2))
+    add_cleaning(hub)
+    alice = pushing(hub, demo_folder, monkeypatch)
+    alice.push()
+    alice.push(folder=three[0], plan=three[1])
+    keep_objects(alice.repo)
+    hub.reset()
+    return alice
+
+
+def erase(alice: Pushing, participants="240", **options) -> DeleteReport:
+    given = {"token": alice.token, "endpoint": alice.hub.url, "progress": False, **options}
+    return delete("alice/faces", participants, **given)
+
+
+def assert_gone(alice: Pushing, three, participant: int = 240) -> None:
+    """Nothing of a participant is in any commit, or stored; all others are as they were."""
+    repo = alice.repo
+    assert len(repo.commits) == 1
+    assert not [path for path in repo.paths() if f"/{participant:03d}/" in path]
+    folders = [(alice.folder, alice.plan), three]
+    there = {f"{plan.config}/{unit.name}": folder for folder, plan in folders for unit in plan.units}
+    left = {name: folder for name, folder in there.items() if f"/{participant:03d}/" not in name}
+    for name, folder in left.items():
+        assert repo.read(name) == (folder / name).read_bytes()
+    contents = {(folder / name).read_bytes() for name, folder in left.items()}
+    assert set(repo.large.values()) == contents
+
+
+def test_a_participant_goes_from_every_config_the_history_and_the_store(alice, three):
+    report = erase(alice)
+    assert_gone(alice, three)
+    assert report.found == (240,)
+    assert report.configs == ("heads", alice.plan.config)
+    assert report.emptied == (alice.plan.config,)
+    assert report.squashed
+    assert report.forgotten == report.shards > 3
+    plan = PreparePlan.from_json(alice.repo.read("heads/plan.json"))
+    assert plan.participants == (50, 55)
+    card = alice.repo.read("README.md").decode()
+    keys = yaml.safe_load(card.split("---\n")[1])
+    assert [(entry["config_name"], entry.get("default")) for entry in keys["configs"]] == [("heads", True)]
+    assert f"| Rows | {plan.rows} |" in card
+    assert alice.plan.config not in alice.repo.paths()
+    assert report.commit == alice.repo.head.id
+    assert alice.repo.private
+    downloaded, streamed = alice.load("heads", "main")
+    assert {row[0] for row in downloaded} == {50, 55}
+    assert downloaded == streamed
+    assert len(downloaded) == plan.rows
+
+
+def test_deleting_needs_nothing_but_the_hub_and_can_be_repeated(alice, three):
+    erase(alice, [240])
+    head = alice.repo.head.id
+    again = erase(alice, [240])
+    assert (again.shards, again.found, again.squashed, again.forgotten) == (0, (), False, 0)
+    assert alice.repo.head.id == head
+    assert erase(alice, "999").shards == 0
+
+
+def test_everybody_can_be_deleted_and_then_nothing_is_left_but_the_card(alice):
+    report = erase(alice, "1-300")
+    assert alice.repo.paths() == ["README.md"]
+    assert alice.repo.large == {}
+    assert set(report.emptied) == {"heads", alice.plan.config}
+    assert "configs" not in yaml.safe_load(alice.repo.read("README.md").decode().split("---\n")[1])
+    erase(alice, "1-300")
+
+
+def test_a_dry_run_says_what_would_go_and_changes_nothing(alice):
+    head = alice.repo.head.id
+    report = erase(alice, dry_run=True)
+    assert report.shards > 3
+    assert report.emptied == (alice.plan.config,)
+    assert "To delete from alice/faces: 240" in str(report)
+    assert alice.repo.head.id == head
+    assert not alice.hub.counts["commit"]
+
+
+def test_what_was_sent_and_never_committed_goes_too(alice, three, tmp_path, demo_folder):
+    other = make(tmp_path / "other", demo_folder, config_name="other", timesteps="0::9")
+    alice.hub.faults.add("commit", answer(403))
+    with pytest.raises(PushError):
+        alice.push(plan=other, folder=tmp_path / "other")
+    assert len(alice.repo.large) > len({*alice.shards})
+    erase(alice)
+    assert_gone(alice, three)
+
+
+@pytest.mark.parametrize("route", ["commit", "super-squash", "forget", "stored", "refs", "commits", "tree"])
+@pytest.mark.parametrize("fault", [answer(503), drop(), drop_after()], ids=["503", "drop", "drop after"])
+def test_what_fails_on_the_way_is_tried_again(alice, three, route, fault):
+    struck = alice.hub.faults.add(route, fault)
+    erase(alice)
+    assert struck.hits == 1
+    assert_gone(alice, three)
+
+
+@pytest.mark.parametrize("route", ["commit", "super-squash", "stored", "forget"])
+def test_a_deletion_that_stopped_on_the_way_is_finished_by_the_next(alice, three, route):
+    alice.hub.faults.add(route, answer(403, "not now"))
+    with pytest.raises(PushError, match="403: not now"):
+        erase(alice)
+    erase(alice)
+    assert_gone(alice, three)
+
+
+def test_a_head_that_moved_is_looked_at_again(alice, three):
+    alice.hub.faults.add("commit", run(lambda: alice.put("notes.txt", b"by Bob")))
+    erase(alice)
+    assert alice.repo.read("notes.txt") == b"by Bob"
+    assert_gone(alice, three)
+
+
+@pytest.mark.parametrize(
+    ("make_ref", "called"),
+    [
+        (lambda repo: repo.branches.update(old=repo.head.id), "the branch old"),
+        (lambda repo: repo.tags.update(v1=repo.head.id), "the tag v1"),
+        (lambda repo: repo.tags.update({"refs/pr/3": repo.head.id}), "the pull request 3"),
+        (lambda repo: repo.tags.update({"refs/convert/parquet": repo.head.id}), "refs/convert/parquet"),
+    ],
+)
+def test_whatever_else_still_has_them_is_named_and_their_pictures_go_all_the_same(alice, three, make_ref, called):
+    make_ref(alice.repo)
+    with pytest.raises(PushError, match=rf"no longer in main .*is left: {called}.*then delete again"):
+        erase(alice)
+    pictures = {(alice.folder / name).read_bytes() for name in alice.shards}
+    assert not pictures & set(alice.repo.large.values())
+    alice.repo.branches = {"main": alice.repo.head.id}
+    alice.repo.tags.clear()
+    alice.repo.forget()
+    erase(alice)
+    assert_gone(alice, three)
+
+
+def test_a_branch_that_had_them_only_in_its_past_is_named(alice):
+    alice.api.create_branch("alice/faces", branch="old", repo_type="dataset")
+    for config in ("heads", alice.plan.config):
+        alice.api.delete_folder(f"{config}/240", "alice/faces", repo_type="dataset", revision="old")
+    with pytest.raises(PushError, match="the branch old has them in its commit"):
+        erase(alice)
+
+
+def test_a_public_data_set_or_one_of_others_is_not_touched(alice):
+    alice.repo.private = False
+    with pytest.raises(PushError, match="is public"):
+        erase(alice)
+    alice.hub.create("alice/words")
+    for name, problem in (("alice/words", "was not pushed by this package"), ("alice/none", "There is no data set")):
+        with pytest.raises(PushError, match=problem):
+            delete(name, 240, token=alice.token, endpoint=alice.hub.url)
+    assert not alice.hub.counts["commit"]
+
+
+def test_a_token_that_may_only_read_deletes_nothing(alice):
+    with pytest.raises(PushError, match="may only read"):
+        erase(alice, token=alice.hub.user("alice", role="read"))
+
+
+@pytest.mark.parametrize("named", ["", "alice", "240-", "300-200", [], None, True, "1,,2"])
+def test_participants_that_name_nobody_are_refused(named):
+    with pytest.raises(SelectionError, match=r"participant|Name the"):
+        parse_participants(named)
+
+
+def test_participants_are_read_as_people_write_them():
+    assert parse_participants("240, 50-52") == (50, 51, 52, 240)
+    assert parse_participants([240, "50-51", "7,8"]) == (7, 8, 50, 51, 240)
+    assert parse_participants(3) == (3,)
+
+
+def test_the_card_tells_the_command_that_deletes(alice):
+    assert "nersemble push OWNER/NAME --delete 240" in alice.repo.read("README.md").decode()

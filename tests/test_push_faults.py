@@ -1,0 +1,107 @@
+"""What goes wrong between here and the hub, and what a push makes of it: one whole commit, or a plain error."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from _pushing import DEPRECATED, Pushing, pushing
+from hub import Hub, answer, cut, drop, drop_after, run
+
+from nersemble.errors import PushError
+from nersemble.hub import retry
+
+pytestmark = DEPRECATED
+
+PASSING = [
+    *(pytest.param(answer(status), id=str(status)) for status in (409, 412, 500, 502, 503, 504)),
+    pytest.param(answer(429, retry_after=1), id="429"),
+    pytest.param(drop(), id="drop"),
+]
+
+
+@pytest.fixture
+def alice(hub: Hub, demo_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Pushing:
+    monkeypatch.setattr(retry, "WAITS", (0.02, 0.05, 0.1, 0.2))
+    return pushing(hub, demo_folder, monkeypatch)
+
+
+@pytest.mark.parametrize("fault", PASSING)
+def test_a_commit_that_fails_is_made_once_in_the_end(alice, fault):
+    struck = alice.hub.faults.add("commit", fault, times=2)
+    report = alice.push()
+    assert struck.hits == 2
+    alice.assert_whole()
+    assert report.commit == alice.repo.head.id
+    assert len(list(alice.repo.history(alice.repo.head))) == 2  # with the hub's own first one
+    assert sum(alice.hub.large_bytes.values()) == alice.size
+
+
+def test_a_commit_that_landed_although_the_connection_dropped_is_not_repeated(alice):
+    struck = alice.hub.faults.add("commit", drop_after())
+    report = alice.push()
+    assert struck.hits == 1
+    alice.assert_whole()
+    assert alice.hub.counts["commit"] == 1
+    assert report.commit == alice.repo.head.id
+
+
+def test_what_the_hub_asks_to_wait_is_waited(alice, monkeypatch):
+    slept = []
+    monkeypatch.setattr(retry.time, "sleep", slept.append)
+    alice.hub.faults.add("commit", answer(429, retry_after=7))
+    alice.push()
+    assert max(slept) >= 7
+
+
+def test_a_hub_that_asks_to_wait_for_a_day_is_not_waited_for(alice):
+    alice.hub.faults.add("commit", answer(429, "too many", retry_after=86_400))
+    with pytest.raises(PushError, match=r"429.*too many.*push again"):
+        alice.push()
+
+
+@pytest.mark.parametrize(("status", "tries"), [(400, 1), (403, 1), (413, 1), (503, 5)])
+def test_a_commit_that_has_no_hope_is_given_up_with_advice(alice, status, tries):
+    struck = alice.hub.faults.add("commit", answer(status, "what the hub says"), times=99)
+    with pytest.raises(PushError, match=rf"{status}: what the hub says\. What was sent is kept: push again"):
+        alice.push()
+    assert struck.hits == tries
+    assert alice.repo.paths() == []
+    alice.hub.faults.clear()
+    alice.hub.reset()
+    alice.push()
+    alice.assert_whole()
+    assert sum(alice.hub.large_bytes.values()) == 0
+
+
+def test_a_head_that_moved_is_looked_at_again_and_what_came_is_kept(alice):
+    alice.hub.create("alice/faces")
+    alice.hub.faults.add(
+        "commit", run(lambda: alice.put("README.md", b"---\npretty_name: Heads\n---\n# By Bob\n")), at=1
+    )
+    alice.push()
+    alice.assert_whole()
+    assert "# By Bob" in alice.repo.read("README.md").decode()
+
+
+@pytest.mark.parametrize("route", ["preupload", "lfs-batch", "lfs-verify", "info", "tree", "whoami", "create"])
+@pytest.mark.parametrize("fault", [answer(503), drop()], ids=["503", "drop"])
+def test_every_call_is_tried_again(alice, route, fault):
+    struck = alice.hub.faults.add(route, fault)
+    alice.push()
+    assert struck.hits == 1
+    alice.assert_whole()
+
+
+@pytest.mark.parametrize("fault", [answer(500), drop(), cut(5000)], ids=["500", "drop", "cut"])
+def test_a_shard_whose_sending_broke_off_is_sent_again_alone(alice, fault):
+    alice.hub.faults.add("lfs-put", fault, at=2)
+    alice.push()
+    alice.assert_whole()
+    largest = max((alice.folder / name).stat().st_size for name in alice.shards)
+    assert sum(alice.hub.large_bytes.values()) <= alice.size + largest
+
+
+def test_a_hub_that_is_not_there_is_an_error_in_plain_words(alice, monkeypatch):
+    with pytest.raises(PushError, match="Asking the hub whose token this is failed: the connection failed"):
+        alice.push(endpoint="http://127.0.0.1:9")

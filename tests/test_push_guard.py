@@ -1,0 +1,216 @@
+"""Who may push, where to, and who could see it: what is refused before the first byte, and what is set right after."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+import pytest
+from _pushing import DEPRECATED, Pushing, pushing
+from hub import READ, WRITE, Hub, answer, run
+
+from nersemble.errors import AudienceWarning, PushError
+from nersemble.hub import plan_push
+
+pytestmark = DEPRECATED
+
+
+@pytest.fixture
+def alice(hub: Hub, demo_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Pushing:
+    return pushing(hub, demo_folder, monkeypatch)
+
+
+def changes(hub: Hub) -> set[str]:
+    """Routes that were called and change something."""
+    return {call.route for call in hub.calls if call.method in ("POST", "PUT", "DELETE")} - {"paths-info"}
+
+
+# --- the target ---
+
+
+def test_a_public_data_set_is_refused_and_nothing_is_sent(alice):
+    alice.hub.create("alice/faces", private=False)
+    with pytest.raises(PushError, match=r"alice/faces is public: everybody would see the faces"):
+        alice.push()
+    assert changes(alice.hub) == set()
+    assert "This will be refused: alice/faces is public" in str(alice.push(dry_run=True))
+
+
+def test_a_data_set_that_became_public_between_two_pushes_is_refused_and_nothing_is_sent(alice):
+    alice.push()
+    alice.repo.private = False
+    alice.hub.reset()
+    with pytest.raises(PushError, match="is public"):
+        alice.push()
+    assert changes(alice.hub) == set()
+    assert alice.hub.received == 0
+
+
+@pytest.mark.parametrize("shard", [1, 2, 3])
+def test_a_data_set_that_becomes_public_while_shards_are_sent_gets_no_more_and_no_commit(alice, shard):
+    def publish():
+        alice.repo.private = False
+
+    alice.hub.faults.add("lfs-put", run(publish), at=shard)
+    with pytest.raises(PushError, match=r"is public.*No commit was made"):
+        alice.push()
+    assert alice.repo.paths() == []
+    assert alice.hub.counts["lfs-put"] == shard
+
+
+@pytest.mark.parametrize("dropped", [False, True])
+def test_a_data_set_that_becomes_public_with_the_commit_is_made_private_again(alice, dropped):
+    def publish():
+        alice.repo.private = False
+
+    from hub import drop_after
+
+    alice.hub.faults.add("commit", run(publish))
+    if dropped:
+        alice.hub.faults.add("commit", drop_after())
+    with pytest.raises(PushError, match=r"was made public by somebody.*made private again"):
+        alice.push()
+    assert alice.repo.private
+
+
+def test_if_it_cannot_be_made_private_again_that_is_said_loudly(alice):
+    def publish():
+        alice.repo.private = False
+
+    alice.hub.faults.add("commit", run(publish))
+    alice.hub.faults.add("settings", answer(403), times=99)
+    with pytest.raises(PushError, match="EVERYBODY CAN SEE THE FACES"):
+        alice.push()
+
+
+def test_an_organisation_that_makes_data_sets_public_by_default_gets_a_private_one(alice):
+    alice.hub.organization("lab", alice="write", default_private=False)
+    with pytest.warns(AudienceWarning):
+        alice.push("lab/faces")
+    assert alice.hub.repos["lab/faces"].private
+
+
+def test_a_hub_that_makes_a_public_data_set_all_the_same_gets_no_byte(alice):
+    def publish():
+        alice.repo.private = False
+
+    alice.hub.faults.add("info", run(lambda: "alice/faces" in alice.hub.repos and publish()), times=9)
+    with pytest.raises(PushError, match="is public"):
+        alice.push()
+    assert alice.hub.received == 0
+
+
+def test_a_gate_stays_as_it_is(alice):
+    alice.push()
+    alice.repo.gated = "manual"
+    alice.push(plan=alice.plan)
+    assert alice.repo.gated == "manual"
+
+
+# --- who could see it ---
+
+
+def test_the_members_of_an_organisation_are_told_of_every_time(alice):
+    alice.hub.organization("lab", alice="write", bob="read", carol="read")
+    for _ in range(2):
+        with pytest.warns(AudienceWarning, match="All 3 members of the organisation lab will be able to see the faces"):
+            report = alice.push("lab/faces")
+    assert "seen by all 3 members of the organisation lab" in str(report)
+    with pytest.warns(AudienceWarning):
+        told = alice.push("lab/faces", dry_run=True)
+    assert "all 3 members of the organisation lab will be able to see the faces" in str(told)
+    assert (told.description.organization, told.description.members) == (True, 3)
+
+
+def test_a_warning_is_shown_again_although_python_shows_one_only_once(alice):
+    alice.hub.organization("lab", alice="write")
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("default")
+        for _ in range(2):
+            alice.push("lab/faces", dry_run=True)
+    assert [one.category for one in caught].count(AudienceWarning) == 2
+
+
+def test_an_organisation_of_many_is_refused_without_their_exact_number(alice):
+    alice.hub.page_size = 40
+    alice.hub.organization("city", alice="write", **{f"m{number}": "read" for number in range(100)})
+    for members in (None, 100, 1000):
+        with pytest.warns(AudienceWarning), pytest.raises(PushError, match=r"city has 101 members.*members=101"):
+            alice.push("city/faces", members=members)
+    assert changes(alice.hub) == set()
+    with pytest.warns(AudienceWarning, match="All 101 members"):
+        alice.push("city/faces", members=101)
+    assert alice.hub.repos["city/faces"].private
+
+
+def test_an_organisation_whose_members_cannot_be_counted_is_refused_unless_they_are(alice):
+    alice.hub.organization("lab", alice="write")
+    alice.hub.faults.add("members", answer(403), times=99)
+    alice.hub.faults.add("overview", answer(403), times=99)
+    with pytest.warns(AudienceWarning), pytest.raises(PushError, match="does not tell how many members lab has"):
+        alice.push("lab/faces")
+    with pytest.warns(AudienceWarning, match="whose number the hub does not tell"):
+        alice.push("lab/faces", members=12)
+
+
+# --- the token ---
+
+
+@pytest.mark.parametrize("given", [None, False, "hf_wrongwrongwrongwrongwrongwrongwrong"])
+def test_no_token_or_a_wrong_one_is_refused_plainly(alice, given):
+    wanted = "does not know this token" if given else "There is no token"
+    with pytest.raises(PushError, match=wanted) as caught:
+        alice.push(token=given)
+    assert "wrongwrong" not in str(caught.value)
+    assert changes(alice.hub) == set()
+
+
+def test_a_token_that_may_only_read_is_refused_plainly(alice):
+    token = alice.hub.user("alice", role="read")
+    with pytest.raises(PushError, match=r"token of alice may only read\. Make one that may write"):
+        alice.push(token=token)
+    with pytest.raises(PushError, match="may only read"):
+        plan_push(alice.plan, alice.folder, "alice/faces", token=token, endpoint=alice.hub.url)
+    assert changes(alice.hub) == set()
+
+
+def test_a_fine_grained_token_serves_where_it_may_write(alice):
+    alice.hub.organization("lab", alice="admin", default_private=True)
+    reading = alice.hub.fine_grained("alice", {"alice": [READ]})
+    with pytest.raises(PushError, match="fine-grained and may not write to alice/faces"):
+        alice.push(token=reading)
+    alice.push(token=alice.hub.fine_grained("alice", {"alice": [READ, WRITE]}))
+    alice.assert_whole()
+
+
+def test_a_namespace_of_others_is_refused(alice):
+    alice.hub.user("bob")
+    with pytest.raises(PushError, match="bob is neither alice, whose token this is, nor an organisation"):
+        alice.push("bob/faces")
+
+
+def test_a_member_who_may_not_write_is_told_so(alice):
+    alice.hub.organization("lab", alice="read", bob="admin")
+    alice.hub.create("lab/faces", author="bob")
+    with pytest.warns(AudienceWarning), pytest.raises(PushError, match=r"403.*may write to this data set"):
+        alice.push("lab/faces")
+    assert alice.hub.received == 0
+
+
+def test_offline_mode_is_named(alice, monkeypatch):
+    import huggingface_hub.constants
+
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    with pytest.raises(PushError, match="HF_HUB_OFFLINE is set"):
+        alice.push()
+
+
+def test_neither_token_nor_its_pieces_are_in_errors_reports_or_logs(alice, caplog, capfd):
+    caplog.set_level("DEBUG")
+    shown = str(alice.push()) + repr(alice.push().as_dict())
+    alice.hub.faults.add("commit", answer(403), times=9)
+    with pytest.raises(PushError) as caught:
+        alice.push(message="again", plan=type(alice.plan)(**{**alice.plan.__dict__, "package": "0.0.8"}))
+    shown += str(caught.value) + caplog.text + "".join(capfd.readouterr())
+    cards = alice.repo.read("README.md").decode()
+    assert alice.token not in shown + cards
