@@ -26,6 +26,7 @@ COMMANDS: list[tuple[str, str, dict[str, Any]]] = [
     ("status", "nersemble.cli.status:status", {}),
     ("verify", "nersemble.cli.verify:verify", {}),
     ("prepare", "nersemble.cli.prepare:prepare", {}),
+    ("push", "nersemble.cli.push:push", {}),
     ("demo", "nersemble.cli.demo:demo", {}),
     # Mistaken options reach the function too, which refuses them without repeating what may be a URL.
     ("login", "nersemble.cli.login:login", {"context_settings": {"ignore_unknown_options": True}}),

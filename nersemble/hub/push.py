@@ -7,21 +7,20 @@ hub holds, each time anew: so a push that was interrupted, or overtaken by someb
 
 from __future__ import annotations
 
+import hashlib
 import os
 import time
-from typing import Any
 
+from ..errors import PushError
 from ..prepare import PreparePlan
 from ..prepare.target import Target, check_is_folder
-from ..progress import Display, display, kind_for
-from .client import Client
-from .committing import Committing, SendProgress
+from ..progress import display, kind_for
+from .client import Client, RemoteFile
+from .committing import Committing
 from .guard import Destination, find_destination, warn_of_audience
 from .held import Held
 from .looking import look_through
 from .report import PushDescription, PushReport
-
-from ..errors import PushError  # isort: skip
 
 
 def push(
@@ -78,7 +77,7 @@ def push(
     kind = kind_for(progress)
     looked = look_through(plan, target, message, kind)
     with display(kind, verb="Sending") as shown:
-        pushing = Committing(client, plan, target, destination, looked, _Told(shown))
+        pushing = Committing(client, plan, target, destination, looked, shown.update)
         pushing.run(report, message or f"Push {plan.config}: plan {plan.hash}")
     report.seconds = time.monotonic() - began
     return report
@@ -86,7 +85,7 @@ def push(
 
 def plan_push(
     plan: PreparePlan,
-    folder: str | os.PathLike[str],
+    folder: str | os.PathLike[str] | None,
     repo_id: str,
     *,
     token: str | None = None,
@@ -95,7 +94,8 @@ def plan_push(
 ) -> PushDescription:
     """Say what ``push`` would do, with the same arguments; nothing is changed.
 
-    The shards are counted, not yet verified and looked through.
+    The shards are counted, not yet verified and looked through.  Without a folder, as before they are made, what is
+    said of the target counts.
 
     Raises:
         PushError: If the token does not serve, or the hub cannot be reached.
@@ -103,40 +103,29 @@ def plan_push(
     """
     client = Client(token, endpoint)
     del token
-    return _describe(client, plan, Target(folder), find_destination(client, repo_id), members)
-
-
-class _Told:
-    """Hands what is done to a display."""
-
-    def __init__(self, shown: Display) -> None:
-        self._shown = shown
-
-    def __call__(self, state: SendProgress) -> None:
-        self._shown.update(state)
+    target = None if folder is None else Target(folder)
+    return _describe(client, plan, target, find_destination(client, repo_id), members)
 
 
 def _describe(
-    client: Client, plan: PreparePlan, target: Target, destination: Destination, members: int | None
+    client: Client, plan: PreparePlan, target: Target | None, destination: Destination, members: int | None
 ) -> PushDescription:
-    check_is_folder(target)
     names = [f"{plan.config}/{unit.name}" for unit in plan.units]
-    sizes = {name: _size(target, name) for name in names}
-    missing = [name for name, size in sizes.items() if size is None]
-    there = sum(size or 0 for size in sizes.values())
-    state, conflict, sent, gone = destination.state, "", dict(sizes), 0
+    sizes, absent = {}, ""
+    if target is not None:
+        check_is_folder(target)
+        sizes = {name: size for name in names if (size := _size(target, name)) is not None}
+        missing = len(names) - len(sizes)
+        if missing:
+            absent = f"{missing:,} of {len(names):,} shards are not in {target.text}. Run the plan first."
+    state, conflict, sent, gone = destination.state, "", sizes, 0
     if state is not None:
         held = Held(client, destination.repo_id, state.sha)
         conflict = held.conflict(plan)
         shards = held.shards(plan.config)
         gone = len(shards.keys() - set(names))
-        sent = {name: size for name, size in sizes.items() if name not in shards or shards[name].size != size}
-        for name in sizes.keys() - sent.keys():
-            if _sha256(target, name) != shards[name].sha256:
-                sent[name] = sizes[name]
-    absent = ""
-    if missing:
-        absent = f"{len(missing):,} of {len(names):,} shards are not in {target.text}. Run the plan first."
+        if target is not None:
+            sent = {name: size for name, size in sizes.items() if not _is_there(target, name, size, shards.get(name))}
     return PushDescription(
         config=plan.config,
         plan=plan.hash,
@@ -144,10 +133,10 @@ def _describe(
         pictures=plan.pictures,
         participants=plan.participants,
         shards=len(names),
-        bytes=there,
-        missing=len(missing),
-        to_send=sum(size is not None for size in sent.values()),
-        bytes_to_send=sum(size or 0 for size in sent.values()),
+        bytes=None if target is None else sum(sizes.values()),
+        missing=0 if target is None else len(names) - len(sizes),
+        to_send=len(sent),
+        bytes_to_send=sum(sent.values()),
         to_delete=gone,
         repo_id=destination.repo_id,
         exists=state is not None,
@@ -160,18 +149,19 @@ def _describe(
     )
 
 
-def _size(target: Target, name: str) -> int | None:
-    try:
-        return target.size(name)
-    except FileNotFoundError:
-        return None
-
-
-def _sha256(target: Target, name: str) -> str:
-    import hashlib
-
-    digest: Any = hashlib.sha256()
+def _is_there(target: Target, name: str, size: int, remote: RemoteFile | None) -> bool:
+    """Whether the hub has a shard as it is here; it is read only if it has one of that length."""
+    if remote is None or remote.size != size:
+        return False
+    digest = hashlib.sha256()
     with target.open(name) as file:
         while block := file.read(1 << 20):
             digest.update(block)
-    return digest.hexdigest()
+    return digest.hexdigest() == remote.sha256
+
+
+def _size(target: Target, name: str) -> int | None:
+    try:
+        return target.size(name)
+    except (FileNotFoundError, NotADirectoryError):
+        return None

@@ -19,9 +19,9 @@ class PushDescription:
         pictures: Pictures in them.
         participants: Ids of the participants.
         shards: How many shards it has.
-        bytes: Bytes of the shards in the folder.
+        bytes: Bytes of the shards in the folder; None if no folder was given.
         missing: Shards of the plan that are not in the folder.
-        to_send: Shards that the hub does not have yet; their bytes are ``bytes_to_send``.
+        to_send: Shards of the folder that the hub does not have yet.
         bytes_to_send: Bytes of these.
         to_delete: Shards on the hub that the plan does not have.
         repo_id: ``owner/name``.
@@ -40,7 +40,7 @@ class PushDescription:
     pictures: int
     participants: tuple[int, ...]
     shards: int
-    bytes: int
+    bytes: int | None
     missing: int
     to_send: int
     bytes_to_send: int
@@ -59,17 +59,20 @@ class PushDescription:
         return {**self.__dict__, "participants": list(self.participants)}
 
     def __str__(self) -> str:
-        there = self.shards - self.missing - self.to_send
         held = f"{self.rows:,} rows, {self.pictures:,} pictures, {len(self.participants):,} participants"
+        size = "" if self.bytes is None else f", {format_bytes(self.bytes)}"
         lines = [
-            f"{self.config}: {held}, {self.shards:,} shards, {format_bytes(self.bytes)}",
-            f"  To        {self.repo_id}: {self.visibility}",
-            f"  As        {self.user}",
-            f"  Seen by   {self.readers}",
-            f"  To send   {self.to_send:,} shards, {format_bytes(self.bytes_to_send)}; {there:,} there already",
+            f"Push {self.config}: {held}, {self.shards:,} shards{size}",
+            f"  to          {self.repo_id}: {self.visibility}",
+            f"  as          {self.user}",
+            f"  seen by     {self.readers}",
         ]
+        if self.bytes is not None:
+            there = self.shards - self.missing - self.to_send
+            size = format_bytes(self.bytes_to_send)
+            lines.append(f"  to send     {self.to_send:,} shards, {size}; {there:,} there already")
         if self.to_delete:
-            lines.append(f"  To delete {self.to_delete:,} shards there that the plan does not have")
+            lines.append(f"  to delete   {self.to_delete:,} shards there that the plan does not have")
         if self.organization:
             lines.append(f"Note: {self.readers} will be able to see the faces.")
         if self.refusal:

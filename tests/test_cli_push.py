@@ -1,0 +1,128 @@
+"""``nersemble push`` as a user runs it, and the examples of the documents that need a hub."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from _codeblocks import REPOSITORY, marked, run_shell
+from _hub_cleaning import add_cleaning
+from _pushing import Pushing, small_shards
+from hub import Hub
+
+COMMAND = [sys.executable, "-m", "nersemble"]
+
+
+@pytest.fixture
+def alice(hub: Hub, demo_folder: Path, tmp_path: Path) -> Pushing:
+    """She works in a folder that has her shards in ``out``, and is in a lab of two."""
+    add_cleaning(hub)
+    folder, plan = small_shards(demo_folder)
+    shutil.copytree(folder, tmp_path / "here" / "out")
+    alice = Pushing(hub, tmp_path / "here" / "out", plan)
+    hub.organization("my-lab", alice="admin", bob="read")
+    return alice
+
+
+@pytest.fixture
+def run(alice, tmp_path):
+    """Runs a command, and checks that no run shows a traceback or the token."""
+
+    def run(*words: str, code: int = 0, given: str = "", token: str | None = None) -> tuple[str, str]:
+        environ = {**alice.hub.environment(alice.token if token is None else token), "PYTHONPATH": str(REPOSITORY)}
+        done = subprocess.run(
+            [*COMMAND, "push", *words],
+            cwd=tmp_path / "here",
+            env=environ,
+            input=given,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        shown = done.stdout + done.stderr
+        assert done.returncode == code, shown
+        assert "Traceback" not in shown
+        assert alice.token not in shown
+        return done.stdout, done.stderr
+
+    return run
+
+
+def test_pushing_shows_what_it_will_do_asks_and_prints_the_line_that_loads(alice, run):
+    out, shown = run("out", "my-lab/heads", given="n\n", code=1)
+    assert out == ""
+    assert "my-lab/heads: to be made, private" in shown
+    assert "all 2 members of the organisation my-lab" in shown
+    assert "Nothing was pushed." in shown
+    assert "my-lab/heads" not in alice.hub.repos
+    out, shown = run("out", "my-lab/heads", given="y\n")
+    repo = alice.hub.repos["my-lab/heads"]
+    assert "Note: All 2 members of the organisation my-lab will be able to see the faces in my-lab/heads." in shown
+    assert out.endswith(f'split="train", revision="{repo.head.id}")\n')
+    assert repo.private
+
+
+def test_scripts_read_json_and_the_token_comes_from_a_file(alice, run, tmp_path):
+    (tmp_path / "token").write_text(f"{alice.token}\n")
+    words = ("out/participant_240", "faces", "--token-file", str(tmp_path / "token"), "--json")
+    told = json.loads(run(*words, "--dry-run", token="")[0])
+    assert (told["repo_id"], told["exists"], told["to_send"]) == ("alice/faces", False, 3)
+    told = json.loads(run(*words, "--yes", token="")[0])
+    assert told["commit"] == alice.hub.repos["alice/faces"].head.id
+    told = json.loads(run("faces", "--delete", "240", "--yes", "--json")[0])
+    assert told["found"] == [240]
+    assert alice.hub.repos["alice/faces"].paths() == ["README.md"]
+
+
+def test_what_is_refused_is_a_line_and_an_exit_code(alice, run, tmp_path):
+    alice.hub.create("alice/open", private=False)
+    (tmp_path / "empty").write_text("")
+    for words, code, problem in (
+        (("out", "open", "--yes"), 1, "Error: alice/open is public: everybody would see the faces."),
+        (("out", "open"), 1, "Error: alice/open is public"),
+        (("nowhere", "faces"), 1, "Error: There is no plan.json in nowhere"),
+        (("out",), 1, "Error: Name the folder and the data set"),
+        (("out", "faces", "--delete", "240"), 1, "Error: --delete needs the data set alone"),
+        (("faces", "--delete", "", "--yes"), 1, "names no participant"),
+        (("out", "faces", "--token-file", str(tmp_path / "empty")), 1, "holds no token"),
+    ):
+        assert problem in run(*words, code=code)[1]
+    assert "Error: There is no token for the hub." in run("out", "faces", code=1, token="")[1]
+
+
+# --- the documents ----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def documented(alice, tmp_path):
+    """The environment of an example, in the folder that has ``out``."""
+    path = os.pathsep.join([os.path.dirname(sys.executable), os.environ["PATH"]])
+    return {**alice.hub.environment(alice.token), "PATH": path, "PYTHONPATH": str(REPOSITORY)}
+
+
+def run_python(text: str, folder: Path, environ: dict[str, str]) -> str:
+    done = subprocess.run([sys.executable, "-c", text], cwd=folder, env=environ, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_the_examples_of_the_page_about_pushing_run(alice, documented, tmp_path, demo_folder):
+    here = tmp_path / "here"
+    run_shell(marked("test:hub-dry-run"), here, documented, demo_folder)
+    shown = run_python(marked("test:hub-push").text, here, documented)
+    commit, line = shown.splitlines()[-2:]
+    assert commit == f"Commit {alice.hub.repos['my-lab/heads'].head.id}"
+    assert line.startswith('load_dataset("my-lab/heads", "participant_240", split="train", revision="')
+    run_shell(marked("test:hub-delete"), here, documented, demo_folder)
+    assert alice.hub.repos["my-lab/heads"].paths() == ["README.md"]
+
+
+def test_the_readme_pushes_and_loads(alice, documented, tmp_path):
+    before = 'import nersemble\nfrom datasets import load_dataset\nplan = nersemble.prepare.load_plan("out/")\n'
+    text = before + marked("test:readme-push").text + "print(len(ds), ds.column_names)\n"
+    assert run_python(text, tmp_path / "here", documented).startswith(f"{alice.plan.rows} ['participant', ")
