@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import huggingface_hub.constants
+import huggingface_hub.file_download
 import pytest
 from hub import Hub, Repo
 from huggingface_hub import HfApi
@@ -35,8 +36,13 @@ SMALL: dict[str, Any] = {
 }
 
 
-def allow_hubs(monkeypatch: pytest.MonkeyPatch) -> None:
+def allow_hubs(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the clients in this process talk to hubs again, which `conftest` forbids; the hubs of tests have no Xet."""
+    # Some calls of older clients go to this one, whatever hub the client was made for.
+    monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", hub.url)
+    template = hub.url + "/{repo_id}/resolve/{revision}/{filename}"
+    for module in (huggingface_hub.constants, huggingface_hub.file_download):
+        monkeypatch.setattr(module, "HUGGINGFACE_CO_URL_TEMPLATE", template, raising=False)
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_DISABLE_XET", True, raising=False)
     monkeypatch.delenv("HF_TOKEN", raising=False)
@@ -114,7 +120,7 @@ class Pushing:
 
 def pushing(hub: Hub, demo: Path, monkeypatch: pytest.MonkeyPatch) -> Pushing:
     """Alice, in a test's own process."""
-    allow_hubs(monkeypatch)
+    allow_hubs(hub, monkeypatch)
     return Pushing(hub, *small_shards(demo))
 
 

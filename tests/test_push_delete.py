@@ -154,7 +154,7 @@ def test_a_head_that_moved_is_looked_at_again(alice, three):
 )
 def test_whatever_else_still_has_them_is_named_and_their_pictures_go_all_the_same(alice, three, make_ref, called):
     make_ref(alice.repo)
-    with pytest.raises(PushError, match=rf"no longer in main .*is left: {called}.*then delete again"):
+    with pytest.raises(PushError, match=rf"240 is no longer in main .*is left: {called}.*then delete again"):
         erase(alice)
     pictures = {(alice.folder / name).read_bytes() for name in alice.shards}
     assert not pictures & set(alice.repo.large.values())

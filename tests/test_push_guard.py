@@ -197,12 +197,22 @@ def test_a_member_who_may_not_write_is_told_so(alice):
     assert alice.hub.received == 0
 
 
-def test_offline_mode_is_named(alice, monkeypatch):
-    import huggingface_hub.constants
+OFFLINE = """
+import os, sys
+os.environ["HF_HUB_OFFLINE"] = "1"
+from nersemble.errors import PushError
+from nersemble.hub import plan_push
+from nersemble.prepare import load_plan
+try:
+    plan_push(load_plan(sys.argv[1]), sys.argv[1], "alice/faces")
+except PushError as error:
+    print(error)
+"""
 
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
-    with pytest.raises(PushError, match="HF_HUB_OFFLINE is set"):
-        alice.push()
+
+def test_offline_mode_is_named(alice):
+    done = alice.hub.python(OFFLINE, alice.folder, token=alice.token)
+    assert "HF_HUB_OFFLINE is set in the environment. Unset it" in done.stdout
 
 
 def test_neither_token_nor_its_pieces_are_in_errors_reports_or_logs(alice, caplog, capfd):

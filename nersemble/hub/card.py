@@ -16,6 +16,7 @@ from ..access import ACCESS_FORM
 from ..errors import PushError
 from ..prepare import PreparePlan
 from ..units import format_bytes
+from .report import told_ids
 
 BEGIN, END = "<!-- nersemble: begin -->", "<!-- nersemble: end -->"
 _SECTION = re.compile(r"<!-- nersemble: config (\S+) -->\n.*?<!-- nersemble: end of config -->\n", re.DOTALL)
@@ -226,7 +227,7 @@ def _section(plan: PreparePlan, size: int, incomplete: bool) -> str:
         "Rows": f"{plan.rows:,}",
         "Pictures": f"{plan.pictures:,}",
         "Shards": f"{len(plan.units):,}, {format_bytes(size)}",
-        "Participants": f"{len(plan.participants):,}: {_ranges(plan.participants)}",
+        "Participants": f"{len(plan.participants):,}: {told_ids(plan.participants)}",
         **{f"Selected {name}": value for name, value in plan.selected.items()},
         "Timesteps": options.timesteps,
         "Size": resized or "as published",
@@ -246,14 +247,3 @@ def _section(plan: PreparePlan, size: int, incomplete: bool) -> str:
 
 def _cell(value: str) -> str:
     return " ".join(value.replace("|", "\\|").split())
-
-
-def _ranges(numbers: Iterable[int]) -> str:
-    """``"50-52, 240"``."""
-    runs: list[list[int]] = []
-    for number in numbers:
-        if runs and number == runs[-1][1] + 1:
-            runs[-1][1] = number
-        else:
-            runs.append([number, number])
-    return ", ".join(str(first) if first == last else f"{first}-{last}" for first, last in runs)

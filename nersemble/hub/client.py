@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import importlib
-import inspect
 import os
 import tempfile
 from collections.abc import Callable, Iterator
@@ -144,10 +143,7 @@ class Client:
 
     def make_private(self, repo_id: str) -> Failure | None:
         """Make a data set private; why not, if it did not work."""
-        change: Any = getattr(self._api, "update_repo_settings", None)
-        if change is None or "private" not in inspect.signature(change).parameters:  # before 0.28
-            change = self._api.update_repo_visibility  # type: ignore[attr-defined]
-        return self._try(lambda: change(repo_id, private=True, repo_type="dataset"))[1]
+        return self._try(lambda: self._api.update_repo_settings(repo_id, private=True, repo_type="dataset"))[1]
 
     def tree(self, repo_id: str, revision: str, folder: str | None = None) -> dict[str, RemoteFile]:
         """Every file of a commit by path."""
@@ -219,12 +215,12 @@ class Client:
         listed = [*found.branches, *found.tags, *found.converts, *(found.pull_requests or [])]
         return [one.ref for one in listed if one.ref not in ("refs/heads/main", "main")]
 
-    def stored(self, repo_id: str) -> list[Any] | None:
-        """The large files that the hub keeps for a data set, of whatever commit; None if the client cannot ask."""
-        listing = getattr(self._api, "list_lfs_files", None)
-        if listing is None:
-            return None
-        return self._call(f"Listing the stored files of {repo_id}", lambda: list(listing(repo_id, repo_type="dataset")))
+    def stored(self, repo_id: str) -> list[Any]:
+        """The large files that the hub keeps for a data set, of whatever commit."""
+        return self._call(
+            f"Listing the stored files of {repo_id}",
+            lambda: list(self._api.list_lfs_files(repo_id, repo_type="dataset")),
+        )
 
     def forget(self, repo_id: str, files: list[Any]) -> None:
         """Delete large files for good, which no commit may need."""

@@ -21,7 +21,7 @@ from .client import Client, RepoState
 from .committing import SendProgress
 from .guard import find_destination
 from .held import CARD, Held
-from .report import DeleteReport
+from .report import DeleteReport, told_ids
 from .retry import Patience
 from .traces import find_traces, unneeded_objects
 
@@ -75,7 +75,7 @@ def delete(
 
         client.tell = note
         deleting = _Deleting(client, destination.repo_id, wanted)
-        return deleting.look() if dry_run else deleting.run(message or f"Delete {', '.join(map(str, wanted))}")
+        return deleting.look() if dry_run else deleting.run(message or f"Delete {told_ids(wanted)}")
 
 
 def parse_participants(participants: Any) -> tuple[int, ...]:
@@ -132,15 +132,14 @@ class _Deleting:
             self._client.squash(self._repo, message)
             report.squashed = True
         report.commit = self._state().sha
-        objects, problem = unneeded_objects(self._client, self._repo, self._participants)
+        objects = unneeded_objects(self._client, self._repo, self._participants)
         if objects:
             self._client.forget(self._repo, objects)
         report.forgotten = len(objects)
-        traces = find_traces(self._client, self._repo, self._participants)
-        report.remaining = [*traces, *([problem] if problem else [])]
+        report.remaining = find_traces(self._client, self._repo, self._participants)
         if report.remaining:
             raise PushError(
-                f"{_people(self._participants)} are no longer in main of {self._repo}, but something of them is left: "
+                f"{told_ids(self._participants)} is no longer in main of {self._repo}, but something of them is left: "
                 f"{'; '.join(report.remaining)}. Remove that on the hub, then delete again, which checks it."
             )
         return report
@@ -208,7 +207,3 @@ class _Deleting:
     def _less(self, plan: PreparePlan) -> PreparePlan:
         """A plan without these participants."""
         return replace(plan, units=tuple(unit for unit in plan.units if unit.participant not in self._participants))
-
-
-def _people(participants: tuple[int, ...]) -> str:
-    return f"Participants {', '.join(map(str, participants))}"

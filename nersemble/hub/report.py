@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -183,7 +184,7 @@ class DeleteReport:
         return {name: list(value) if isinstance(value, tuple) else value for name, value in self.__dict__.items()}
 
     def __str__(self) -> str:
-        who = ", ".join(map(str, self.participants))
+        who = told_ids(self.participants)
         held = f"{self.shards:,} shards, {format_bytes(self.bytes)}, in {len(self.configs):,} configs"
         if self.dry_run:
             return f"To delete from {self.repo_id}: {who}: {held}, with the whole history."
@@ -195,3 +196,14 @@ class DeleteReport:
             "others made are beyond the hub's reach: tell whoever loaded this data set."
         )
         return "\n".join(lines)
+
+
+def told_ids(numbers: Iterable[int]) -> str:
+    """``"50-52, 240"``."""
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and number == runs[-1][1] + 1:
+            runs[-1][1] = number
+        else:
+            runs.append([number, number])
+    return ", ".join(str(first) if first == last else f"{first}-{last}" for first, last in runs)

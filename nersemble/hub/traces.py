@@ -25,26 +25,15 @@ def find_traces(client: Client, repo_id: str, participants: tuple[int, ...]) -> 
     return found
 
 
-def unneeded_objects(client: Client, repo_id: str, participants: tuple[int, ...]) -> tuple[list[Any], str]:
-    """Stored files that nothing needs but these participants' files, in whatever commit of any reference.
-
-    Returns:
-        They, and what is to be said if the hub cannot be asked.
-    """
+def unneeded_objects(client: Client, repo_id: str, participants: tuple[int, ...]) -> list[Any]:
+    """Stored files that nothing needs but these participants' files, in whatever commit of any reference."""
     stored = client.stored(repo_id)
-    if stored is None:
-        return [], (
-            "files that no commit has any more are still stored on the hub, and this version of huggingface_hub cannot "
-            "delete them: `pip install -U huggingface_hub`"
-        )
-    if not stored:
-        return [], ""
     needed: set[str | None] = set()
     for ref in ["main", *client.other_refs(repo_id)]:
         for commit in client.commits(repo_id, ref):
             files = client.tree(repo_id, commit)
             needed |= {file.sha256 for path, file in files.items() if not _has([path], participants)}
-    return [one for one in stored if one.oid not in needed and one.file_oid not in needed], ""
+    return [one for one in stored if one.oid not in needed and one.file_oid not in needed]
 
 
 def _has(files: Iterable[str], participants: tuple[int, ...]) -> bool:
