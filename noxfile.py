@@ -17,6 +17,7 @@ BUILDER_TESTS = [
     "test_builder*.py",
     "test_hub.py",
     "test_loading_script.py",
+    "test_push.py",
     "test_registration*.py",
     "test_streaming*.py",
 ]

@@ -81,8 +81,8 @@ class Client:
             raise PushError(f"{what} failed: {failure}.{_advice(failure)}")
         return cast(Result, found)
 
-    def _try(self, call: Callable[[], Result]) -> tuple[Result | None, Failure | None]:
-        patience = Patience(self.tell)
+    def _try(self, call: Callable[[], Result], most: int = 100) -> tuple[Result | None, Failure | None]:
+        patience = Patience(self.tell, most)
         while True:
             with quiet():
                 found, failure = attempt(call)
@@ -101,7 +101,8 @@ class Client:
 
         if self._api.token is False or not (self._api.token or get_token()):
             raise PushError(NO_TOKEN)
-        found, failure = self._try(self._api.whoami)
+        # The first call of all: nobody waits for minutes to hear that there is no network.
+        found, failure = self._try(self._api.whoami, most=3)
         if failure is not None and failure.status in (401, 403):
             raise PushError(f"The hub does not know this token; it may have been revoked. Make another at {TOKENS}.")
         if failure is not None:

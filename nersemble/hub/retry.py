@@ -89,10 +89,11 @@ class Patience:
 
     Args:
         tell: Told in words what is waited for.
+        most: How many times at most.
     """
 
-    def __init__(self, tell: Callable[[str], object] = lambda words: None) -> None:
-        self._tell = tell
+    def __init__(self, tell: Callable[[str], object] = lambda words: None, most: int = 100) -> None:
+        self._tell, self._most = tell, most
         self._tries = 0
 
     def reset(self) -> None:
@@ -108,7 +109,7 @@ class Patience:
         """
         hope = failure.passing or (conflicts and failure.status in CONFLICT)
         asked = failure.wait or 0.0
-        if not hope or self._tries >= len(WAITS) or asked > LONGEST_WAIT:
+        if not hope or self._tries >= min(len(WAITS), self._most) or asked > LONGEST_WAIT:
             return False
         # Not all of several pushers at once.
         seconds = max(WAITS[self._tries] * random.uniform(0.6, 1.0), asked)
