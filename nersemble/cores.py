@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
 import multiprocessing
 import os
 import sys
 
 _forked = False
-#: Parameters of glibc's mallopt, and what workers set them to: buffers of the size of pictures stay with the process.
-_MALLOPT = {-3: 32 << 20, -1: 128 << 20}  # M_MMAP_THRESHOLD, M_TRIM_THRESHOLD
 
 
 def usable_cores() -> int:
@@ -23,16 +19,8 @@ def usable_cores() -> int:
 
 
 def be_worker() -> None:
-    """Let this process count as a worker, however it was started.
-
-    It also keeps the memory of one picture for the next: glibc would give it back after each and be given it anew,
-    cleared, a page at a time, which takes up to a tenth of the time of decoding and resizing.
-    """
+    """Let this process count as a worker, however it was started."""
     _note_fork()
-    with contextlib.suppress(OSError, TypeError, AttributeError):  # another system, another library
-        mallopt = ctypes.CDLL(None).mallopt
-        for parameter, value in _MALLOPT.items():
-            mallopt(parameter, value)
 
 
 def _is_worker() -> bool:

@@ -19,6 +19,7 @@ from av.video.reformatter import VideoReformatter
 
 from ..cores import usable_cores
 from ..errors import FrameError
+from ..memory import LARGE, keep_picture_memory
 from .engine import PictureDecoder
 from .mp4 import Mp4Packets, read_index
 from .outlook import Outlook
@@ -82,6 +83,8 @@ class VideoDecoder:
         self.name = name or self._source.name
         self._threads = threads
         self.index, self._packets = self._read_index(first_read)
+        if 3 * self.index.width * self.index.height >= LARGE:
+            keep_picture_memory()
         self._start()
         _LIVE.add(self)
 

@@ -1,0 +1,33 @@
+"""How the C library gives memory back: the buffers of one full-size picture are kept for the next.
+
+By itself glibc gives them back to the system after each picture and gets them anew, cleared page by page, which takes a
+tenth of the time of a random frame.  Up to 128 MB of free memory stay with the process instead.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+
+#: Bytes of a decoded picture from which that pays.
+LARGE = 4 << 20
+#: Parameters of glibc's mallopt (M_MMAP_THRESHOLD, M_TRIM_THRESHOLD), and what they are set to.
+_MALLOPT = {-3: 32 << 20, -1: 128 << 20}
+#: Variables by which a user has set them otherwise.
+_OWN_SETTINGS = ("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_", "MALLOC_TOP_PAD_", "GLIBC_TUNABLES")
+_done = False
+
+
+def keep_picture_memory() -> None:
+    """Let this process keep the memory of one picture for the next; a user's own settings are left as they are."""
+    global _done
+    if _done:
+        return
+    _done = True
+    if any(name in os.environ for name in _OWN_SETTINGS):
+        return
+    with contextlib.suppress(OSError, TypeError, AttributeError):  # another system, another library
+        mallopt = ctypes.CDLL(None).mallopt
+        for parameter, value in _MALLOPT.items():
+            mallopt(parameter, value)
