@@ -18,7 +18,7 @@ from .options import PrepareOptions
 from .stages import arrow_type
 
 #: Bytes of pictures from which a row group is closed: what a reader of one row has to fetch at most, about.
-GROUP_BYTES = 16 << 20
+GROUP_BYTES = 8 << 20
 #: Rows of a row group at most.
 GROUP_ROWS = 256
 FOOTER_KEY = b"nersemble"

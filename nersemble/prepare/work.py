@@ -33,7 +33,7 @@ Picture = NDArray[np.uint8]
 #: What has no hope for any other unit either.
 _STOPPING = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM}
 #: Bytes of encoded pictures of a unit that are held in memory; more are put on disk until their moments are written.
-SPOOL_BYTES = 64 << 20
+SPOOL_BYTES = 16 << 20
 
 
 def run_unit(job: Job, unit: Unit) -> UnitResult:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
@@ -94,7 +95,7 @@ class PacketIndex:
         """(width, height) of the picture after rotation."""
         return (self.width, self.height) if self.rotation % 180 == 0 else (self.height, self.width)
 
-    @property
+    @cached_property
     def reorder_depth(self) -> int:
         """The most packets that precede a packet in decode order and follow it in presentation order."""
         earlier_but_later_shown = np.zeros(len(self.rank), np.int64)
