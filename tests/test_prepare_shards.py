@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import fsspec
@@ -104,6 +105,32 @@ def test_every_format_is_what_it_says(demo_folder, tmp_path, image_format):
         other = np.asarray(picture(exact[tuple(row[name] for name in PLACE)]["frame"]), float)
         assert np.abs(np.asarray(image, float) - other).mean() < 4
         assert "/" not in row["frame"]["path"]
+
+
+def test_jpegs_are_encoded_as_the_plan_says_or_not_at_all(demo_folder, tmp_path):
+    """By the library that the plan names: others give other bytes."""
+    plan = small_plan(demo_folder, rows="frame", timesteps="0::20")
+    assert plan.encoder == "simplejpeg"
+    made(plan, tmp_path / "a")
+    without = replace(plan, encoder="pillow")
+    assert without.hash != plan.hash
+    held = made(without, tmp_path / "b")
+    assert {picture(row["frame"]).format for row in held} == {"JPEG"}
+    assert digests(tmp_path / "a") != digests(tmp_path / "b")
+    code = """
+import sys
+sys.modules["simplejpeg"] = None
+from nersemble.prepare.work import run_unit
+from nersemble.prepare import plan, load_plan
+from dataclasses import replace
+made = replace(load_plan(sys.argv[1]), data_dir=sys.argv[2])
+print(run_unit(made.job(sys.argv[3]), made.units[0]).reason)
+print(plan("participant_240__sequence_EXP-1-head", data_dir=sys.argv[2]).encoder)
+"""
+    command = [sys.executable, "-c", code, str(tmp_path / "a"), str(demo_folder), str(tmp_path / "c")]
+    refused, encoder = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    assert "pip install simplejpeg" in refused
+    assert encoder == "pillow"
 
 
 def rows_of_png(demo_folder, folder):
