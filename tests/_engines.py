@@ -40,6 +40,7 @@ class Noted:
     """A stage that notes every picture, and draws the lot that lies there for it: then somebody is killed."""
 
     columns = {"noted": "int32"}  # noqa: RUF012
+    version = "1"  # wherever it notes
 
     def __init__(self, folder: Path | str) -> None:
         self.folder = str(folder)

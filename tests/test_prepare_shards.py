@@ -6,12 +6,14 @@ import contextlib
 import io
 import json
 import os
+import platform
 import shutil
 import subprocess
 import sys
 import threading
 from dataclasses import replace
 from pathlib import Path
+from typing import ClassVar
 
 import fsspec
 import numpy as np
@@ -214,10 +216,15 @@ def test_nothing_half_written_is_left(demo_folder, tmp_path):
     plan = small_plan(demo_folder)
     shard = tmp_path / plan.config / plan.units[0].name
     shard.parent.mkdir(parents=True)
-    stale = shard.with_name(f".{shard.name}.0123.part")
-    stale.write_bytes(b"half")
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    of_nobody = shard.with_name(f".{shard.name}.{platform.node()}-{ended.pid}-0123456789ab.part")
+    of_another_run = shard.with_name(f".{shard.name}.{platform.node()}-{os.getpid()}-0123456789ab.part")
+    of_another_machine = shard.with_name(f".{shard.name}.elsewhere-{ended.pid}-0123456789ab.part")
+    for part in (of_nobody, of_another_run, of_another_machine):
+        part.write_bytes(b"half")
     made(plan, tmp_path)
-    assert {path.suffix for path in tmp_path.rglob("*") if path.is_file()} == {".parquet", ".json"}
+    assert set(tmp_path.rglob("*.part")) == {of_another_run, of_another_machine}
 
 
 def test_a_unit_that_fails_is_reported_and_the_others_are_made(demo_folder, tmp_path):
@@ -246,11 +253,71 @@ def test_a_video_that_changed_since_it_was_planned_is_not_taken_for_the_other(de
     images = folder / "240/sequences"
     other = next(images.glob("EMO-1*/images/cam_222200037.mp4"))
     shutil.copy(other, images / "EXP-1-head/images/cam_222200037.mp4")
-    with VideoDecoder(other) as decoder:
-        different = len(decoder) != plan.units[0].videos[-1].facts.num_frames
     report = plan.run(tmp_path / "out", workers=1)
-    assert report.complete != different
-    assert not different or "has changed" in str(report)
+    assert len(report.failed) == len(plan.units)
+    assert "has changed" in str(report)
+    again = small_plan(folder)
+    assert again.hash != plan.hash
+
+
+def test_a_calibration_that_changed_makes_its_shards_anew(demo_folder, tmp_path):
+    folder = tmp_path / "capture"
+    shutil.copytree(demo_folder / "240", folder / "240")
+    made(small_plan(folder), tmp_path / "out")
+    path = folder / "240/calibration/camera_params.json"
+    held = json.loads(path.read_text())
+    held["world_2_cam"]["222200037"][0][3] += 0.5
+    path.write_text(json.dumps(held))
+    report = small_plan(folder).run(tmp_path / "out", workers=1)
+    assert report.kept == 0
+    for row in rows(tmp_path / "out"):
+        poses = dict(zip(row["cameras"], row["world_to_camera"], strict=True))
+        assert all(poses[serial] == held["world_2_cam"][serial] for serial in poses)
+
+
+def test_what_was_damaged_is_made_anew_when_it_is_looked_for(demo_folder, tmp_path):
+    plan = small_plan(demo_folder)
+    made(plan, tmp_path)
+    before = digests(tmp_path)
+    path = shards(tmp_path)[1]
+    data = bytearray(path.read_bytes())
+    data[len(data) // 3] ^= 1
+    path.write_bytes(data)
+    assert len(plan.verify(tmp_path).findings) == 1
+    assert plan.run(tmp_path, workers=1).written == 0
+    assert plan.run(tmp_path, workers=1, recheck=True).written == 1
+    assert digests(tmp_path) == before
+
+
+@pytest.mark.parametrize("other", [{"cameras": ["222200037"]}, {"sequences": "EMO-1*"}, {"chunk": 96}], ids=str)
+def test_shards_of_another_selection_are_neither_written_over_nor_left_behind(demo_folder, tmp_path, other):
+    made(small_plan(demo_folder), tmp_path)
+    before = digests(tmp_path)
+    with pytest.raises(PrepareError, match="another selection"):
+        small_plan(demo_folder, **other).run(tmp_path, workers=1)
+    assert digests(tmp_path) == before
+    assert small_plan(demo_folder).verify(tmp_path).sound
+
+
+@pytest.mark.parametrize("text", ["", "{", "null"])
+def test_a_folder_whose_plan_cannot_be_read_is_not_written_over(demo_folder, tmp_path, text):
+    plan = small_plan(demo_folder)
+    made(plan, tmp_path)
+    (tmp_path / plan.config / "plan.json").write_text(text)
+    with pytest.raises(PrepareError, match="cannot be read"):
+        small_plan(demo_folder).run(tmp_path, workers=1)
+
+
+def test_two_runs_into_one_folder_leave_each_other_in_peace(demo_folder, tmp_path):
+    plan = small_plan(demo_folder)
+    reports = []
+    runs = [threading.Thread(target=lambda: reports.append(plan.run(tmp_path, workers=1))) for _ in range(3)]
+    for run in runs:
+        run.start()
+    for run in runs:
+        run.join()
+    assert [report.complete for report in reports] == [True] * 3
+    assert plan.verify(tmp_path).sound
 
 
 def test_a_damaged_frame_is_a_failed_unit_never_a_wrong_row(demo_folder, tmp_path):
@@ -367,6 +434,7 @@ BROKEN = {
     "other columns": lambda *_: {"other": 1},
     "no columns": lambda *_: None,
     "a wrong shape": lambda *_: {"mask": np.zeros((2, 2, 2), np.uint8)},
+    "an empty picture": lambda *_: {"mask": np.zeros((0, 2), np.uint8)},
     "a wrong type": lambda *_: {"mask": np.zeros((2, 2))},
 }
 
@@ -380,7 +448,73 @@ def test_a_stage_that_fails_is_named(demo_folder, tmp_path, broken):
     assert shards(tmp_path) == []
 
 
-@pytest.mark.parametrize("columns", [{"mask": "picture"}, {"frame": "image"}, {}])
+def counted(start):
+    def count(image, background, camera, row):
+        return {"count": start}
+
+    return prepare.stage(count="int32")(count)
+
+
+LIMIT = 3
+
+
+@prepare.stage(count="int32")
+def limited(image, background, camera, row):
+    return {"count": LIMIT}
+
+
+class Counting:
+    columns: ClassVar = {"count": "int32"}
+
+    def __init__(self, start):
+        self.start = start
+
+    def __call__(self, image, background, camera, row):
+        return {"count": self.start}
+
+
+def test_what_a_stage_refers_to_is_part_of_the_plan(demo_folder, monkeypatch):
+    def plan_hash(one):
+        return small_plan(demo_folder, stages=[one]).hash
+
+    assert plan_hash(counted(1)) == plan_hash(counted(1)) != plan_hash(counted(2))
+    assert plan_hash(Counting(1)) == plan_hash(Counting(1)) != plan_hash(Counting(2))
+    before = plan_hash(limited)
+    monkeypatch.setitem(globals(), "LIMIT", 4)
+    assert plan_hash(limited) != before
+    apart = [counted(1), counted(2)]
+    for one in apart:
+        one.version = "7"  # which says that they are the same
+    assert plan_hash(apart[0]) == plan_hash(apart[1])
+
+
+def test_a_stage_whose_source_cannot_be_read_needs_a_version(demo_folder):
+    names: dict = {}
+    exec("def unread(image, background, camera, row): return {'count': 1}", names)
+    one = prepare.stage(count="int32")(names["unread"])
+    with pytest.raises(SelectionError, match="version"):
+        small_plan(demo_folder, stages=[one])
+    one.version = 1
+    assert small_plan(demo_folder, stages=[one]).stages_told
+
+
+@prepare.stage(first="float64")
+def scribbling(image, background, camera, row):
+    with contextlib.suppress(ValueError):
+        image[:] = 0
+    with contextlib.suppress(ValueError):
+        background[:] = 0
+    return {"first": background.mean()}
+
+
+def test_a_stage_cannot_change_the_pictures(demo_folder, tmp_path):
+    plain = made(small_plan(demo_folder, rows="frame", timesteps="0::20"), tmp_path / "plain")
+    seen = made(small_plan(demo_folder, rows="frame", timesteps="0::20", stages=[scribbling]), tmp_path / "stage")
+    assert [row["frame"] for row in seen] == [row["frame"] for row in plain]
+    assert all(row["first"] > 10 for row in seen)
+
+
+@pytest.mark.parametrize("columns", [{"a/b": "image"}, {"mask": "picture"}, {"frame": "image"}, {}])
 def test_columns_that_cannot_be_added_are_refused(columns):
     with pytest.raises(SelectionError, match=r"stage|column"):
         prepare.stage(**columns)

@@ -151,7 +151,19 @@ def test_bytes_that_were_changed_inside_pictures_are_found(spoilt):
     data[start : start + len(picture)] = bytes(len(picture))
     path.write_bytes(data)
     assert not plan.verify(folder).sound
-    assert plan.verify(folder, decode=False).sound  # which looks for presence alone
+    assert not plan.verify(folder, decode=False).sound  # by its checksums
+
+
+def test_a_bit_that_flipped_anywhere_is_found(spoilt):
+    """Decoders of JPEG take much for a picture."""
+    plan, folder = spoilt("frame")
+    path = shards(folder)[0]
+    whole = path.read_bytes()
+    for place in range(500, len(whole) - 3000, len(whole) // 20):
+        damaged = bytearray(whole)
+        damaged[place] ^= 4
+        path.write_bytes(damaged)
+        assert not plan.verify(folder).sound, place
 
 
 def test_shards_that_are_no_part_of_the_plan_are_found(spoilt):

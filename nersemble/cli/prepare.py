@@ -49,6 +49,7 @@ Workers = Annotated[int | None, typer.Option(min=1, help="Units at a time.", sho
 Repo = Annotated[
     str | None, typer.Option("--push", metavar="REPO", help="Push to this private data set once it is verified.")
 ]
+Recheck = Annotated[bool, typer.Option("--recheck", help="Make shards anew that were damaged since they were made.")]
 DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Print what there is to do, from a measured sample, and do nothing.")
 ]
@@ -65,6 +66,7 @@ class _Call:
     workers: int | None
     settings: dict[str, Any]
     repo: str | None
+    recheck: bool
     dry_run: bool
     yes: bool
     as_json: bool
@@ -94,6 +96,7 @@ def prepare(
     engine_option: Settings = None,
     workers: Workers = None,
     push: Repo = None,
+    recheck: Recheck = False,
     dry_run: DryRun = False,
     yes: Yes = False,
     as_json: options.AsJson = False,
@@ -118,7 +121,7 @@ def prepare(
         "cameras": options.written(camera, "--camera"),
     }
     source: dict[str, Any] = {"data_dir": data_dir, "from_cache": from_cache, "config_name": config_name}
-    call = _Call(out, engine, workers, _settings(engine_option), push, dry_run, yes, as_json, quiet)
+    call = _Call(out, engine, workers, _settings(engine_option), push, recheck, dry_run, yes, as_json, quiet)
     options.show_notes()
     options.stop_on_signals()
     try:
@@ -150,8 +153,9 @@ def _go(plan: PreparePlan, call: _Call) -> int:
         if not options.agreed("Nothing was made."):
             return 1
     silent = call.quiet or call.as_json
+    shown = False if silent else None
     report = plan.run(
-        call.out, engine=call.engine, workers=call.workers, progress=False if silent else None, **call.settings
+        call.out, engine=call.engine, workers=call.workers, recheck=call.recheck, progress=shown, **call.settings
     )
     checked = plan.verify(call.out) if report.complete else None
     sound = checked is not None and checked.sound
@@ -224,7 +228,7 @@ def _stage(name: str) -> Any:
 
     module, _, function = name.partition(":")
     if os.getcwd() not in sys.path:
-        sys.path.insert(0, os.getcwd())
+        sys.path.append(os.getcwd())
     problem = ""
     try:
         return getattr(importlib.import_module(module), function)

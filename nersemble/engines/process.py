@@ -7,6 +7,7 @@ main module again.
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import subprocess
@@ -23,7 +24,10 @@ from .worker import unit_line
 #: One core each: the others are theirs.
 THREADS = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}
 #: Without the working directory, whose modules are not meant, in front of what the caller imports from.
-CODE = "import sys; sys.path[0] or sys.path.pop(0); from {module} import main; main()"
+CODE = (
+    "import sys; sys.path[0] or sys.path.pop(0); import json; sys.path[:] = json.loads(sys.argv.pop(1)); "
+    "from {module} import main; main()"
+)
 
 
 class WorkerProcess:
@@ -31,12 +35,13 @@ class WorkerProcess:
 
     def __init__(self, module: str, arguments: Sequence[str], job: Job) -> None:
         package = str(Path(__file__).resolve().parents[2])
-        path = os.pathsep.join([package, *(place or os.getcwd() for place in sys.path)])
+        # In the caller's order: in PYTHONPATH, its folder would stand before the standard library.
+        path = json.dumps([*(place or os.getcwd() for place in sys.path), package])
         self._process = subprocess.Popen(
-            [sys.executable, "-c", CODE.format(module=module), *arguments],
+            [sys.executable, "-c", CODE.format(module=module), path, *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            env={**os.environ, **THREADS, "PYTHONPATH": path},
+            env={**os.environ, **THREADS},
             # Ctrl-C is the caller's, who ends these, and what they have started.
             start_new_session=True,
         )

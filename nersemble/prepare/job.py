@@ -30,6 +30,7 @@ class Job:
         target: Folder or URL that shards are written below.
         data_dir: Folder that the videos are read from; None for what the worker's access URL names.
         from_cache: Read them from the cache of `datasets` instead.
+        recheck: Read shards that are there as a whole, rather than their footers, to see whether they are.
         columns: Columns that stages add, with their kinds.
         stages_told: What a plan keeps of each stage.
         stages: The stages, packed; "" if there are none.
@@ -41,6 +42,7 @@ class Job:
     target: str
     data_dir: str | None = None
     from_cache: bool = False
+    recheck: bool = False
     columns: dict[str, str] = field(default_factory=dict)
     stages_told: tuple[dict[str, Any], ...] = ()
     stages: str = ""

@@ -40,13 +40,17 @@ def _words(written: Any) -> Iterable[str]:
                 yield bare.strip()
 
 
+def _is_taken(name: str) -> bool:
+    return name in _TAKEN or name.lower().endswith((".md", ".json", ".parquet", ".part"))
+
+
 def check_config(name: Any) -> str:
     """A config name that folders, the hub and `datasets` all take.
 
     Raises:
         SelectionError: If it is none.
     """
-    if not isinstance(name, str) or not _LEGAL.fullmatch(name) or len(name) > LONGEST or name in _TAKEN:
+    if not isinstance(name, str) or not _LEGAL.fullmatch(name) or len(name) > LONGEST or _is_taken(name):
         raise SelectionError(
             f"A config cannot be named {name!r}: use up to {LONGEST} letters, digits and _ - + , . and not a word that "
             "the hub gives another meaning."

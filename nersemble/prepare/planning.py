@@ -27,7 +27,7 @@ from .names import check_config, config_name_of
 from .options import check_options
 from .plans import PreparePlan
 from .stages import Stage, check_stages, describe_stage
-from .unit import Unit, UnitVideo, cut
+from .unit import Unit, UnitVideo, calibration_digest, cut
 
 #: Moments of a unit, about.
 CHUNK = 96
@@ -150,12 +150,12 @@ def _units(
     longest = 0
     for shard in shards:
         held = [(asset, found) for asset in shard.assets if (found := headers.pop(asset)) is not None]
-        most = max((facts.num_frames for _, (facts, _) in held), default=0)
+        most = max((facts.num_frames for _, (facts, _, _) in held), default=0)
         longest = max(longest, most)
         timesteps = wanted.within(most)
         if len(timesteps):
-            starts = cut([lead for _, (_, lead) in held], timesteps, chunk)
-            videos = tuple(UnitVideo(asset.camera or "", facts) for asset, (facts, _) in held)
+            starts = cut([lead for _, (_, _, lead) in held], timesteps, chunk)
+            videos = tuple(_video(capture, asset, facts, size) for asset, (facts, size, _) in held)
             first = shard.assets[0]
             for start, stop in zip(starts, [*starts[1:], int(timesteps[-1]) + 1], strict=True):
                 units.append(_unit(first, start, stop, videos))
@@ -183,11 +183,16 @@ def _unit(asset: AssetPath, start: int, stop: int, videos: Sequence[UnitVideo]) 
     return Unit(asset.participant or 0, asset.sequence or "", start, stop, held)
 
 
-def _header(capture: Capture, asset: AssetPath) -> tuple[VideoFacts, NDArray[np.int64]] | None:
-    """What a video's header says, and how many frames have to be decoded in front of each; None if it is not there."""
+def _video(capture: Capture, asset: AssetPath, facts: VideoFacts, size: int) -> UnitVideo:
+    camera = capture.camera_facts(asset.participant or 0, asset.camera or "")
+    return UnitVideo(asset.camera or "", facts, size, calibration_digest(camera) if camera else "")
+
+
+def _header(capture: Capture, asset: AssetPath) -> tuple[VideoFacts, int, NDArray[np.int64]] | None:
+    """What a video's header says, its bytes, and how many frames are decoded in front of each; None if it is absent."""
     try:
         with open_video(capture.path(asset)) as decoder:
             facts = VideoFacts(len(decoder), decoder.width, decoder.height, decoder.fps)
-            return facts, decoder.index.leads()
+            return facts, decoder.num_bytes, decoder.index.leads()
     except AssetNotFoundError:
         return None

@@ -6,6 +6,7 @@ import importlib
 import os
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, Protocol
 
 from ..errors import PrepareError, SelectionError
@@ -13,7 +14,7 @@ from ..units import format_bytes
 from .job import Job, UnitResult
 from .plans import PLAN_FILE, PreparePlan
 from .report import RunProgress, RunReport, UnitEvent
-from .target import PART, Target
+from .target import Target, is_abandoned
 from .unit import Unit
 
 #: Engines by name, and where each is.
@@ -46,6 +47,7 @@ def run_plan(
     *,
     engine: str | Engine = "local",
     workers: int | None = None,
+    recheck: bool = False,
     progress: bool | None = None,
     watch: Callable[[RunProgress], object] | None = None,
     **engine_options: Any,
@@ -59,6 +61,8 @@ def run_plan(
         engine: ``local`` (processes of this machine), ``ray`` (a Ray cluster), ``datatrove`` (Slurm), or an object that
             does what ``Engine`` says.
         workers: Units at a time; by default as many as there are cores.
+        recheck: Read shards that are there as a whole, and make those anew that were damaged since; without it, those
+            that are there and have their end are taken for whole.
         progress: Show how far it is; by default on a terminal and in a notebook.
         watch: Called with the progress as it changes.
         engine_options: Of the engine, such as ``partition="gpu"``.
@@ -76,7 +80,9 @@ def run_plan(
 
     running = make_engine(engine, workers, engine_options)
     target = Target(folder)
-    job = plan.job(target.text)
+    if target.text.startswith("memory:"):
+        raise SelectionError("Workers are other processes, which do not share this one's memory. Give a folder.")
+    job = replace(plan.job(target.text), recheck=recheck)
     _begin(plan, target)
     began = time.monotonic()
     report = RunReport(target.text)
@@ -127,23 +133,45 @@ def make_engine(engine: str | Engine, workers: int | None, options: dict[str, An
 
 
 def _begin(plan: PreparePlan, target: Target) -> None:
-    """Keep the plan beside its shards, and refuse a folder of another one."""
+    """Keep the plan beside its shards, and refuse a folder whose shards it would write over or leave behind."""
     name = f"{plan.config}/{PLAN_FILE}"
+    held, text = None, plan.to_json()
     try:
         with target.open(name) as file:
             held = file.read()
     except (FileNotFoundError, NotADirectoryError):
-        held = b""
-    text = plan.to_json()
-    if held and held != text.encode():
-        before = PreparePlan.from_json(held)
-        if before.options != plan.options or before.stages_told != plan.stages_told:
+        pass
+    if held is not None and held != text.encode():
+        problem = _conflict(plan, held)
+        if problem:
             raise PrepareError(
-                f"{target.path(plan.config)} holds shards that were made with other options: plan {before.hash}, not "
-                f"{plan.hash}. Give another folder, or another config_name=."
+                f"{target.path(plan.config)} {problem}. Give another folder, or another config_name=; or remove it, if "
+                "it is not needed any more."
             )
     if held != text.encode():
         target.write_text(name, text)
+
+
+def _conflict(plan: PreparePlan, held: bytes) -> str:
+    """Why a plan does not go on with the shards of another one, whose file is ``held``; "" if it does."""
+    try:
+        before = PreparePlan.from_json(held)
+    except (PrepareError, SelectionError):
+        return f"holds a {PLAN_FILE} that cannot be read, so that nobody knows how its shards were made"
+    if before.options != plan.options or before.stages_told != plan.stages_told:
+        return f"holds shards that were made with other options: plan {before.hash}, not {plan.hash}"
+    if before.encoder != plan.encoder:
+        return f"holds pictures that {before.encoder} encoded, and {plan.encoder} would encode the others"
+    now = {unit.name: unit for unit in plan.units}
+    for unit in before.units:
+        same = now.get(unit.name)
+        if same is None or same.stop != unit.stop or not _cameras(unit) <= _cameras(same):
+            return f"holds shards of another selection, such as {unit.name}, which this plan does not have as they are"
+    return ""
+
+
+def _cameras(unit: Unit) -> set[str]:
+    return {video.camera for video in unit.videos}
 
 
 def _note(report: RunReport, state: RunProgress, result: UnitResult, pictures: int) -> None:
@@ -167,7 +195,7 @@ def _note(report: RunReport, state: RunProgress, result: UnitResult, pictures: i
 
 
 def _sweep(plan: PreparePlan, target: Target) -> None:
-    """Remove what killed workers left half written; a complete plan needs none of it."""
+    """Remove what killed workers left half written; a complete plan needs none of it, but other runs may."""
     for name in target.names(plan.config):
-        if name.endswith(PART):
+        if is_abandoned(name):
             target.remove(name)

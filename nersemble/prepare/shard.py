@@ -128,6 +128,7 @@ class ShardWriter:
             self._schema,
             compression="none",
             use_dictionary=False,
+            write_page_checksum=True,
             write_statistics=[name for name in ("participant", "sequence", "camera", "timestep") if name in features],
         )
         self._rows: list[dict[str, Any]] = []
@@ -164,7 +165,7 @@ class ShardWriter:
 
 
 def group_rows(file: BinaryIO, columns: Iterable[str] | None = None) -> Iterable[list[dict[str, Any]]]:
-    """The rows of a shard, a row group at a time."""
-    shard = pq.ParquetFile(file)
+    """The rows of a shard, a row group at a time; what was damaged since it was written raises ``OSError``."""
+    shard = pq.ParquetFile(file, page_checksum_verification=True)
     for number in range(shard.num_row_groups):
         yield shard.read_row_group(number, columns=None if columns is None else list(columns)).to_pylist()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+import platform
+import re
 import shutil
 import tempfile
 import uuid
@@ -16,6 +18,7 @@ from ..transport.base import disk_problem
 
 #: Ends the names of what is being written.
 PART = ".part"
+_PART_SUFFIX = re.compile(r"\.(?:parquet|json)\.(?P<node>[^/]*)-(?P<process>\d+)-[0-9a-f]{12}\.part$")
 
 
 class Target:
@@ -106,7 +109,7 @@ class Target:
             return part
         final = Path(self.path(name))
         final.parent.mkdir(parents=True, exist_ok=True)
-        return str(final.with_name(f".{final.name}.{uuid.uuid4().hex[:12]}{PART}"))
+        return str(final.with_name(f".{final.name}{_part_suffix()}"))
 
     def _finish(self, part: str, name: str) -> None:
         if self._fs is None:
@@ -117,7 +120,7 @@ class Target:
         # Of most of these stores a put is whole or not at all; of the others a rename is.
         final = self.path(name)
         self._fs.makedirs(final.rpartition("/")[0], exist_ok=True)
-        beside = f"{final}.{uuid.uuid4().hex[:12]}{PART}"
+        beside = f"{final}{_part_suffix()}"
         try:
             self._fs.put_file(part, beside)
             self._fs.mv(beside, final)
@@ -139,6 +142,25 @@ class Target:
         while not place.exists():
             place = place.parent
         return shutil.disk_usage(place).free
+
+
+def _part_suffix() -> str:
+    """What ends the name of something half written, and says by whom."""
+    return f".{platform.node()}-{os.getpid()}-{uuid.uuid4().hex[:12]}{PART}"
+
+
+def is_abandoned(name: str) -> bool:
+    """Whether something half written is of a process of this machine that has ended."""
+    match = _PART_SUFFIX.search(name)
+    if match is None or match["node"] != platform.node():
+        return False
+    try:
+        os.kill(int(match["process"]), 0)
+    except ProcessLookupError:
+        return True
+    except (PermissionError, OverflowError):
+        return False
+    return False
 
 
 def _open_filesystem(text: str) -> tuple[Any, str]:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..capture import VideoFacts
+from ..capture import CameraFacts, VideoFacts
 from ..layout import AssetPath, canonical_sequence
 from ..timesteps import Timesteps
 
@@ -24,10 +24,19 @@ UNIT_VERSION = 1
 
 @dataclass(frozen=True)
 class UnitVideo:
-    """One camera's video of a unit, and what its header said when the work was planned."""
+    """One camera's video of a unit, and what was found of it when the work was planned.
+
+    Attributes:
+        camera: Its serial.
+        facts: What its header says.
+        bytes: Length of the file.
+        calibration: Digest of the camera's matrices.
+    """
 
     camera: str
     facts: VideoFacts
+    bytes: int = 0
+    calibration: str = ""
 
 
 @dataclass(frozen=True)
@@ -88,16 +97,25 @@ class Unit:
             "start": self.start,
             "stop": self.stop,
             "videos": [
-                [video.camera, video.facts.num_frames, video.facts.width, video.facts.height, video.facts.fps]
+                [video.camera, facts.num_frames, facts.width, facts.height, facts.fps, video.bytes, video.calibration]
                 for video in self.videos
+                for facts in [video.facts]
             ],
         }
 
     @classmethod
     def from_dict(cls, held: dict[str, Any]) -> Unit:
         """Read back what ``as_dict`` gave."""
-        videos = tuple(UnitVideo(camera, VideoFacts(*facts)) for camera, *facts in held["videos"])
+        videos = tuple(
+            UnitVideo(camera, VideoFacts(*facts), size, calibration)
+            for camera, *facts, size, calibration in held["videos"]
+        )
         return cls(held["participant"], held["sequence"], held["start"], held["stop"], videos)
+
+
+def calibration_digest(facts: CameraFacts) -> str:
+    """Of the matrices of a camera."""
+    return digest([matrix.tolist() for matrix in (facts.intrinsics, facts.world_to_camera, facts.ccm)])
 
 
 def digest(value: Any) -> str:

@@ -101,7 +101,10 @@ class ShardReport:
         lines += [f"  {found}" for found in self.findings[:SHOWN]]
         if len(self.findings) > SHOWN:
             lines.append(f"  and {len(self.findings) - SHOWN:,} more")
-        lines.append("Run the plan again: it makes what is missing, and what is not whole.")
+        lines.append(
+            "Run the plan again with recheck=True (--recheck): it makes what is missing, and what is damaged. What is "
+            "no part of the plan has to be removed by hand."
+        )
         return "\n".join(lines)
 
 

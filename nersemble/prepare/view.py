@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 
 from ..camera import Camera, resize_intrinsics, scaled_size
 from ..color import correct_color
-from ..errors import AssetNotFoundError, FrameError
+from ..errors import AssetNotFoundError, CalibrationError, FrameError
 from ..frames import CORRECT_FIRST
 from ..layout import AssetPath
 from ..opening import read_bytes
 from ..video import resize_picture
 from .job import Job
-from .unit import Unit, UnitVideo
+from .unit import Unit, UnitVideo, calibration_digest
 
 Picture = NDArray[np.uint8]
 Timed = Callable[[str], contextlib.AbstractContextManager[None]]
@@ -30,7 +30,7 @@ class UnitView:
 
     Raises:
         AssetNotFoundError: If a calibration file is not there.
-        CalibrationError: If it has no pose or matrix of the camera.
+        CalibrationError: If it has no pose or matrix of the camera, or others than were planned with.
     """
 
     def __init__(self, job: Job, unit: Unit, video: UnitVideo) -> None:
@@ -40,6 +40,11 @@ class UnitView:
         if found is None:
             missing = capture.missing_calibration(unit.participant)
             raise AssetNotFoundError(f"{missing.uri if missing else 'A calibration file'} is not there. Plan again.")
+        if calibration_digest(found) != video.calibration:
+            raise CalibrationError(
+                f"The calibration of camera {video.camera} of participant {unit.participant} has changed since the "
+                "work was planned. Plan again."
+            )
         full = (facts.width, facts.height)
         self.serial = video.camera
         self.size = scaled_size(full, options.scale, options.size)

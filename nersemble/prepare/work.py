@@ -16,15 +16,17 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from ..errors import AccessError, AssetNotFoundError, FrameError, NersembleError, PrepareError, StorageError
 from ..layout import canonical_sequence
 from ..opening import START_READ, open_video
+from ..video import VideoDecoder
 from ..video.decoder import FIRST_READ
 from .encode import SUFFIXES, encode_clip, picture_encoder
 from .job import Job, UnitResult
-from .shard import ShardWriter, features_of, read_header
+from .shard import ShardWriter, features_of, group_rows, read_header
 from .stages import StageInput, run_stages
 from .unit import Unit, UnitVideo
 from .view import UnitView
@@ -78,10 +80,14 @@ def is_whole(job: Job, unit: Unit) -> bool:
     try:
         with job.output.open(job.shard_name(unit)) as file:
             header = read_header(file)
-    except (FileNotFoundError, NotADirectoryError):
+            rows = len(unit.rows(job.options.wanted, job.options.rows))
+            if header is None or header.unit != job.digest_of(unit) or header.rows != rows:
+                return False
+            return not job.recheck or sum(map(len, group_rows(file))) == rows
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
         return False
-    rows = len(unit.rows(job.options.wanted, job.options.rows))
-    return header is not None and header.unit == job.digest_of(unit) and header.rows == rows
+    except (OSError, pa.ArrowException):  # its checksums say so
+        return False
 
 
 class _Making:
@@ -127,7 +133,7 @@ class _Making:
         try:
             began = time.perf_counter()
             with open_video(path, first_read=first_read) as decoder:
-                _check_unchanged(path, video, (len(decoder), decoder.width, decoder.height))
+                _check_unchanged(path, video, decoder)
                 for timestep, full in decoder.read_many(map(int, timesteps), threads=1):
                     self.seconds["decode"] += time.perf_counter() - began
                     self.pictures += 1
@@ -151,7 +157,7 @@ class _Making:
             return {}
         with self.timed("stages"):
             row = {**self._ids(), "camera": video.camera, "timestep": timestep, "ccm": view.ccm}
-            given = StageInput(picture, view.background, view.camera, row)
+            given = StageInput(_sealed(picture), _sealed(view.background), view.camera, row)
             return run_stages(self._job.functions, given, self._stem(timestep, video.camera))
 
     # --- rows ---------------------------------------------------------------------------------------------------------
@@ -235,14 +241,23 @@ class _Kept:
         return {"bytes": spool.read(self._place[1]), "path": self._value}
 
 
+def _sealed(picture: Any) -> Any:
+    """A picture that cannot be written to: it is encoded, or shown to the next stage."""
+    if picture is not None:
+        picture = picture.view()
+        picture.flags.writeable = False
+    return picture
+
+
 def _bytes_of(values: dict[str, Any]) -> int:
     return sum(len(value["bytes"]) for value in values.values() if isinstance(value, dict))
 
 
-def _check_unchanged(path: str, video: UnitVideo, found: tuple[int, int, int]) -> None:
-    planned = (video.facts.num_frames, video.facts.width, video.facts.height)
+def _check_unchanged(path: str, video: UnitVideo, decoder: VideoDecoder) -> None:
+    planned = (video.facts.num_frames, video.facts.width, video.facts.height, video.bytes)
+    found = (len(decoder), decoder.width, decoder.height, decoder.num_bytes)
     if found != planned:
         raise FrameError(
-            f"{path} has changed since the work was planned: {found[0]} frames of {found[1]} x {found[2]}, not "
-            f"{planned[0]} of {planned[1]} x {planned[2]}. Plan again."
+            f"{path} has changed since the work was planned: {found[0]} frames of {found[1]} x {found[2]} in "
+            f"{found[3]:,} bytes, not {planned[0]} of {planned[1]} x {planned[2]} in {planned[3]:,}. Plan again."
         )

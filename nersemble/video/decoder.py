@@ -6,7 +6,6 @@ A picture that does not come out whole is an error, never replaced by its neighb
 from __future__ import annotations
 
 import ctypes
-import itertools
 import operator
 import os
 import threading
@@ -22,7 +21,7 @@ from ..errors import FrameError
 from ..memory import LARGE, keep_picture_memory
 from .engine import PictureDecoder
 from .mp4 import Mp4Packets, read_index
-from .outlook import Outlook
+from .outlook import LONGEST_STEP, Outlook, only_step
 from .packets import PacketIndex, PacketReader
 from .resize import Picture, resize_picture
 from .scan import scan
@@ -43,8 +42,6 @@ PICTURES_HELD, BYTES_A_PIXEL = {"h264": 8, "hevc": 12}, 1.5
 LEAST_HELD = 64 * 1024
 #: Codec threads of a lone process: each more holds another picture or two.
 MOST_THREADS = 2
-#: Steps from frame to frame in which a reader is taken to go on.
-LONGEST_STEP = 64
 
 
 class VideoDecoder:
@@ -118,6 +115,11 @@ class VideoDecoder:
     def height(self) -> int:
         """Height of the picture in pixels, after rotation."""
         return self.index.display_size[1]
+
+    @property
+    def num_bytes(self) -> int:
+        """Length of the file in bytes."""
+        return self._source.size()
 
     @property
     def held_bytes(self) -> float:
@@ -220,7 +222,7 @@ class VideoDecoder:
         packets = [int(self.index.packet_of[timestep]) for timestep in wanted]
         with self._lock:
             self._packets.expect(self._spans(packets))
-        step = _only_step(wanted)
+        step = only_step(wanted)
         planned = None if step else frozenset(packets)
         for timestep, following in zip(wanted, [*packets[1:], None], strict=True):
             outlook = Outlook(planned, None if step else following, step)
@@ -305,12 +307,6 @@ class VideoDecoder:
         if self.index.rotation:
             picture = np.ascontiguousarray(np.rot90(picture, self.index.rotation // 90))
         return picture if size is None else resize_picture(picture, size)
-
-
-def _only_step(timesteps: list[int]) -> int:
-    """The step of evenly spaced timesteps, as readers take them that will go on so; 0 if they are not."""
-    steps = {later - earlier for earlier, later in itertools.pairwise(timesteps)}
-    return steps.pop() if len(steps) == 1 and max(steps) <= LONGEST_STEP else 0
 
 
 def _as_tensor(pictures: Picture) -> torch.Tensor:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 from .packets import PacketIndex
+
+#: Steps from frame to frame in which a reader is taken to go on.
+LONGEST_STEP = 64
 
 
 @dataclass(frozen=True)
@@ -43,3 +47,9 @@ class Wanted:
         """Whether a picture that came out with the target is kept: one that is wanted, and does not come out again."""
         unknown = self.outlook.planned is None and not self.outlook.stride
         return self._rank[packet] > self._rank[self.target] and self.includes(packet) and not (lone and unknown)
+
+
+def only_step(timesteps: list[int]) -> int:
+    """The step of evenly spaced timesteps, as readers take them that will go on so; 0 if they are not."""
+    steps = {later - earlier for earlier, later in itertools.pairwise(timesteps)}
+    return steps.pop() if len(steps) == 1 and max(steps) <= LONGEST_STEP else 0
