@@ -108,14 +108,41 @@ def test_a_dry_run_says_what_would_go_and_changes_nothing(alice):
     assert not alice.hub.counts["commit"]
 
 
-def test_what_was_sent_and_never_committed_goes_too(alice, three, tmp_path, demo_folder):
-    other = make(tmp_path / "other", demo_folder, config_name="other", timesteps="0::9")
+@pytest.fixture
+def sending(alice, tmp_path, demo_folder):
+    """Another push of participants who stay: its shards are sent, and not committed yet."""
+    plan = make(
+        tmp_path / "other", demo_folder, config_name="other", participants="55", sequences="E*", timesteps="0::9"
+    )
     alice.hub.faults.add("commit", answer(403))
     with pytest.raises(PushError):
-        alice.push(plan=other, folder=tmp_path / "other")
-    assert len(alice.repo.large) > len({*alice.shards})
+        alice.push(plan=plan, folder=tmp_path / "other")
+    return {"plan": plan, "folder": tmp_path / "other"}
+
+
+def test_what_somebody_else_has_sent_and_not_committed_yet_stays(alice, sending):
+    sent = {(sending["folder"] / "other" / unit.name).read_bytes() for unit in sending["plan"].units}
+    assert sent <= set(alice.repo.large.values())
     erase(alice)
-    assert_gone(alice, three)
+    assert sent <= set(alice.repo.large.values())
+    pictures = {(alice.folder / name).read_bytes() for name in alice.shards}
+    assert not pictures & set(alice.repo.large.values())
+
+
+def test_a_push_that_commits_while_stored_files_are_deleted_keeps_its_shards(alice, sending):
+    alice.hub.faults.add("forget", run(lambda: alice.push(**sending)))
+    erase(alice)
+    for unit in sending["plan"].units:
+        name = f"other/{unit.name}"
+        assert alice.repo.read(name) == (sending["folder"] / name).read_bytes()
+
+
+def test_a_participant_who_was_pushed_again_meanwhile_keeps_the_pictures_and_is_named(alice):
+    """Else `main` would have shards that nobody can load."""
+    alice.hub.faults.add("stored", run(alice.push))
+    with pytest.raises(PushError, match="is left: main has them"):
+        erase(alice)
+    alice.assert_whole()
 
 
 @pytest.mark.parametrize("route", ["commit", "super-squash", "forget", "stored", "refs", "commits", "tree"])

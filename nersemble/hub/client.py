@@ -224,7 +224,7 @@ class Client:
         )
 
     def forget(self, repo_id: str, files: list[Any]) -> None:
-        """Delete large files for good, which no commit may need."""
+        """Delete large files for good; commits that name them are not changed."""
         self._call(
             f"Deleting stored files of {repo_id}",
             lambda: self._api.permanently_delete_lfs_files(repo_id, files, rewrite_history=False, repo_type="dataset"),

@@ -23,7 +23,7 @@ from .guard import find_destination
 from .held import CARD, Held
 from .report import DeleteReport, told_ids
 from .retry import Patience
-from .traces import find_traces, unneeded_objects
+from .traces import contents_of, find_traces, forgettable
 
 _AGAIN = "Delete again: what was done already is passed over."
 
@@ -127,15 +127,17 @@ class _Deleting:
             report = found
             if failure is not None and not patience.wait(failure, conflicts=True):
                 raise PushError(f"The commit to {self._repo} failed: {failure}. {_AGAIN}")
-        # Also if there was nothing to do: an earlier call may have come this far and no further.
+        # Also if there was nothing to do: an earlier call may have come this far and no further.  The history goes
+        # last, for it alone says which stored files are theirs.
+        contents = contents_of(self._client, self._repo, self._participants)
+        objects = forgettable(self._client, self._repo, self._participants, contents)
+        if objects:
+            self._client.forget(self._repo, objects)
+        report.forgotten = len(objects)
         if len(self._client.commits(self._repo, "main")) > 1:
             self._client.squash(self._repo, message)
             report.squashed = True
         report.commit = self._state().sha
-        objects = unneeded_objects(self._client, self._repo, self._participants)
-        if objects:
-            self._client.forget(self._repo, objects)
-        report.forgotten = len(objects)
         report.remaining = find_traces(self._client, self._repo, self._participants)
         if report.remaining:
             raise PushError(

@@ -12,7 +12,7 @@ def find_traces(client: Client, repo_id: str, participants: tuple[int, ...]) -> 
     """What of a data set still leads to files of these participants, in words: every commit of every reference."""
     looked: dict[str, bool] = {}
     found = []
-    for ref in ["main", *client.other_refs(repo_id)]:
+    for ref in _refs(client, repo_id):
         if ref.startswith("refs/convert/"):
             found.append(f"{ref}, which the hub made of the data, may have copies")
             continue
@@ -25,15 +25,35 @@ def find_traces(client: Client, repo_id: str, participants: tuple[int, ...]) -> 
     return found
 
 
-def unneeded_objects(client: Client, repo_id: str, participants: tuple[int, ...]) -> list[Any]:
-    """Stored files that nothing needs but these participants' files, in whatever commit of any reference."""
-    stored = client.stored(repo_id)
-    needed: set[str | None] = set()
-    for ref in ["main", *client.other_refs(repo_id)]:
+def contents_of(client: Client, repo_id: str, participants: tuple[int, ...]) -> set[str]:
+    """The SHA-256 of every shard of these participants, in whatever commit of any reference."""
+    found: set[str] = set()
+    seen: set[str] = set()
+    for ref in _refs(client, repo_id):
         for commit in client.commits(repo_id, ref):
-            files = client.tree(repo_id, commit)
-            needed |= {file.sha256 for path, file in files.items() if not _has([path], participants)}
-    return [one for one in stored if one.oid not in needed and one.file_oid not in needed]
+            if commit not in seen:
+                seen.add(commit)
+                files = client.tree(repo_id, commit)
+                found |= {file.sha256 for path, file in files.items() if file.sha256 and _has([path], participants)}
+    return found
+
+
+def forgettable(client: Client, repo_id: str, participants: tuple[int, ...], contents: set[str]) -> list[Any]:
+    """Stored files with these contents, but for those that are needed now.
+
+    What no commit names is none of them: somebody else may have sent it and be about to commit it.  Needed is all that
+    ``main`` names, since these participants may have been pushed again, and all that is not theirs of any reference.
+    """
+    stored = [one for one in client.stored(repo_id) if {one.oid, one.file_oid} & contents]
+    needed: set[str | None] = set()
+    for ref in _refs(client, repo_id) if stored else []:
+        files = client.tree(repo_id, ref)
+        needed |= {file.sha256 for path, file in files.items() if ref == "main" or not _has([path], participants)}
+    return [one for one in stored if not {one.oid, one.file_oid} & needed]
+
+
+def _refs(client: Client, repo_id: str) -> list[str]:
+    return ["main", *client.other_refs(repo_id)]
 
 
 def _has(files: Iterable[str], participants: tuple[int, ...]) -> bool:
