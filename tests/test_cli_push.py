@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -77,6 +78,17 @@ def test_scripts_read_json_and_the_token_comes_from_a_file(alice, run, tmp_path)
     told = json.loads(run("faces", "--delete", "240", "--yes", "--json")[0])
     assert told["found"] == [240]
     assert alice.hub.repos["alice/faces"].paths() == ["README.md"]
+
+
+def test_shards_of_another_plan_go_only_if_they_are_meant_to(alice, run):
+    run("out", "faces", "--yes")
+    path = alice.folder / alice.plan.config / "plan.json"
+    path.write_text(replace(alice.plan, units=alice.plan.units[:2]).to_json())
+    (alice.folder / alice.shards[2]).unlink()
+    assert "1 shards with" in run("out", "faces", "--yes", code=1)[1]
+    assert alice.shards[2] in alice.hub.repos["alice/faces"].paths()
+    assert "1 deleted" in run("out", "faces", "--yes", "--replace")[0]
+    assert alice.shards[2] not in alice.hub.repos["alice/faces"].paths()
 
 
 def test_what_is_refused_is_a_line_and_an_exit_code(alice, run, tmp_path):

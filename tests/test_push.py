@@ -104,7 +104,7 @@ def test_pushing_again_sends_nothing_and_makes_no_commit(alice):
     assert (again.commits, again.sent, alice.hub.received) == (0, 0, 0)
 
 
-def test_a_plan_with_other_units_sends_what_is_new_and_deletes_what_it_does_not_have(alice, tmp_path, demo_folder):
+def test_a_plan_that_replaces_another_sends_what_is_new_and_deletes_what_it_does_not_have(alice, tmp_path, demo_folder):
     both = make(tmp_path / "both", demo_folder, config_name="heads", participants="50,240", timesteps="0::30")
     alice.push(plan=both, folder=tmp_path / "both")
     alice.hub.reset()
@@ -112,8 +112,9 @@ def test_a_plan_with_other_units_sends_what_is_new_and_deletes_what_it_does_not_
         tmp_path / "other", demo_folder, config_name="heads", participants="55,240", sequences="E*", timesteps="0::30"
     )
     folder = tmp_path / "other"
-    told = plan_push(other, folder, "alice/faces", token=alice.token, endpoint=alice.hub.url)
-    report = alice.push(plan=other, folder=folder)
+    told = plan_push(other, folder, "alice/faces", replace=True, token=alice.token, endpoint=alice.hub.url)
+    assert told.refusal == ""
+    report = alice.push(plan=other, folder=folder, replace=True)
     kept = {unit.name for unit in both.units} & {unit.name for unit in other.units}
     new = {unit.name for unit in other.units} - kept
     assert kept
@@ -122,6 +123,58 @@ def test_a_plan_with_other_units_sends_what_is_new_and_deletes_what_it_does_not_
     assert told.to_delete == report.deleted == len(both.units) - len(kept) > 0
     assert sum(alice.hub.large_bytes.values()) == sum((folder / "heads" / name).stat().st_size for name in new)
     assert alice.repo.paths() == sorted(["README.md", "heads/plan.json", *(f"heads/{u.name}" for u in other.units)])
+
+
+@pytest.mark.parametrize("options", [{"sequences": "EMO-*"}, {"chunk": 1000}], ids=["selection", "cut"])
+def test_a_plan_that_lacks_shards_which_are_there_is_refused_unless_they_are_to_go(
+    alice, tmp_path, demo_folder, options
+):
+    alice.push()
+    before = alice.repo.head.id
+    plan, folder = make(tmp_path / "other", demo_folder, **options), tmp_path / "other"
+    names = {f"{plan.config}/{unit.name}" for unit in plan.units}
+    lost = [unit for name, unit in zip(alice.shards, alice.plan.units, strict=True) if name not in names]
+    rows = sum(len(unit.rows(alice.plan.options.wanted, "timestep")) for unit in lost)
+    wanted = rf"has {len(lost)} shards with {rows} rows in {plan.config} that this plan .*config_name=.*replace=True"
+    assert re.search(wanted, alice.push(plan=plan, folder=folder, dry_run=True).description.refusal)
+    with pytest.raises(PushError, match=wanted):
+        alice.push(plan=plan, folder=folder)
+    assert alice.repo.head.id == before
+    assert alice.push(plan=plan, folder=folder, replace=True).deleted == len(lost) > 0
+    assert ids(alice.load(plan.config, "main")[0]) == due(plan)
+
+
+def test_a_plan_that_appears_while_another_is_pushed_is_not_replaced_either(alice, tmp_path, demo_folder):
+    plan = make(tmp_path / "other", demo_folder, sequences="EMO-*")
+    alice.hub.faults.add("commit", run(alice.push))
+    with pytest.raises(PushError, match="that this plan does not have"):
+        alice.push(plan=plan, folder=tmp_path / "other")
+    alice.assert_whole()
+
+
+def test_a_plan_that_has_more_is_pushed_over_the_one_before(alice, tmp_path, demo_folder):
+    alice.push()
+    plan = make(tmp_path / "more", demo_folder, sequences="EXP-1-head,EMO-*")
+    report = alice.push(plan=plan, folder=tmp_path / "more")
+    assert (report.deleted, report.sent) == (0, len(plan.units) - 3)
+    assert ids(alice.load(plan.config, "main")[0]) == due(plan)
+
+
+def test_a_replacement_in_several_commits_that_stopped_goes_on_without_being_allowed_again(
+    alice, tmp_path, demo_folder, monkeypatch
+):
+    alice.push()
+    plan, folder = make(tmp_path / "other", demo_folder, sequences="EMO-*"), tmp_path / "other"
+    monkeypatch.setattr(committing, "MOST", 2)
+    alice.hub.faults.add("commit", answer(403), at=2)
+    with pytest.raises(PushError, match="push again"):
+        alice.push(plan=plan, folder=folder, replace=True)
+    with pytest.raises(PushError, match="that this plan does not have"):
+        alice.push(plan=replace(plan, units=plan.units[:1]), folder=folder)
+    alice.push(plan=plan, folder=folder)
+    assert alice.repo.paths() == sorted(
+        ["README.md", f"{plan.config}/plan.json", *(f"{plan.config}/{unit.name}" for unit in plan.units)]
+    )
 
 
 def test_a_config_of_this_name_from_other_options_is_refused_with_advice(alice, tmp_path, demo_folder):

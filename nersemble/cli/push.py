@@ -33,6 +33,9 @@ Members = Annotated[
     int | None,
     typer.Option("--members", min=1, help="The organisation's number of members, exactly, if they are more than 100."),
 ]
+Replace = Annotated[
+    bool, typer.Option("--replace", help="Delete shards of the config that FOLDER's plan does not have.")
+]
 Message = Annotated[str | None, typer.Option("--message", "-m", help="Of the commit.", show_default="the plan")]
 
 
@@ -41,6 +44,7 @@ def push(
     repo: Repo = None,
     delete: Delete = None,
     members: Members = None,
+    replace: Replace = False,
     message: Message = None,
     token_file: TokenFile = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what there is to do, and do nothing.")] = False,
@@ -64,7 +68,7 @@ def push(
         elif repo is None:
             raise SelectionError("Name the folder and the data set: nersemble push out/ my-lab/heads.")
         else:
-            common["members"] = members
+            common.update(members=members, replace=replace)
             code = _push(place, repo, call)
     except KeyboardInterrupt:
         typer.echo("\nStopped. What was done is kept, and the same command goes on from there.", err=True)

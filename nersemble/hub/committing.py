@@ -69,6 +69,7 @@ class Committing:
         destination: Where they go.
         looked: What may be sent.
         watch: Told how far it is.
+        replace: Whether shards that the plan does not have may be deleted.
     """
 
     def __init__(
@@ -79,8 +80,10 @@ class Committing:
         destination: Destination,
         looked: Looked,
         watch: Callable[[SendProgress], object],
+        *,
+        replace: bool = False,
     ) -> None:
-        self._client, self._plan, self._target = client, plan, target
+        self._client, self._plan, self._target, self._replace = client, plan, target, replace
         self._repo, self._looked, self._watch = destination.repo_id, looked, watch
         self._exists = destination.state is not None
         self._progress = SendProgress()
@@ -148,7 +151,7 @@ class Committing:
 
     def _check_config(self, held: Held, *, first: bool) -> None:
         config = self._plan.config
-        problem = held.conflict(self._plan)
+        problem = held.conflict(self._plan, replace=self._replace)
         if not problem and not first and unfinished(held.card, config) not in ("", self._plan.hash):
             problem = f"Somebody else is pushing another plan into {config} of {self._repo}. Let one of you wait."
         if problem:

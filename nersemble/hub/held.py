@@ -68,21 +68,43 @@ class Held:
             problem = str(error)
         raise PushError(f"{path} of {self._repo_id} cannot be used: {problem} Is there a newer nersemble?")
 
-    def conflict(self, plan: PreparePlan) -> str:
-        """Why a plan must not be pushed into its config; "" if nothing stands against it."""
-        if unfinished(self.card, plan.config):
-            return ""  # whatever is there is replaced
+    def conflict(self, plan: PreparePlan, *, replace: bool = False) -> str:
+        """Why a plan must not be pushed into its config; "" if nothing stands against it.
+
+        Args:
+            plan: What is to be pushed.
+            replace: Whether shards that it does not have may be deleted.
+        """
+        pending = unfinished(self.card, plan.config)
+        if pending == plan.hash:
+            return ""  # it was let in when it began
         before = self.plan(plan.config)
-        if before is None:
-            if self.shards(plan.config):
-                return (
-                    f"{self._repo_id} has files in {plan.config}/ that this package did not push. Plan with another "
-                    "config_name=."
-                )
-            return ""
-        if before.options != plan.options or before.stages_told != plan.stages_told:
+        if not pending and before is None and self.shards(plan.config):
+            return (
+                f"{self._repo_id} has files in {plan.config}/ that this package did not push. Plan with another "
+                "config_name=."
+            )
+        told = None if before is None else (before.options, before.stages_told)
+        # A push that was not finished has no options to keep to.
+        if not pending and before is not None and told != (plan.options, plan.stages_told):
             return (
                 f"{self._repo_id} has a config {plan.config} that was made with other options: plan {before.hash}, not "
                 f"{plan.hash}. Plan with another config_name=."
             )
-        return ""
+        return "" if replace else self._loss(plan, before)
+
+    def _loss(self, plan: PreparePlan, before: PreparePlan | None) -> str:
+        """What a push would delete, and what to do instead; "" if it deletes nothing."""
+        lost = self.shards(plan.config).keys() - {f"{plan.config}/{unit.name}" for unit in plan.units}
+        if not lost:
+            return ""
+        told = f"{len(lost):,} shards"
+        if before is not None:
+            units = [unit for unit in before.units if f"{plan.config}/{unit.name}" in lost]
+            rows = sum(len(unit.rows(before.options.wanted, before.options.rows)) for unit in units)
+            told += f" with {rows:,} rows"
+        return (
+            f"{self._repo_id} has {told} in {plan.config} that this plan does not have, {min(lost)} first, and pushing "
+            "it would delete them. Prepare both in one plan, give this plan another config_name=, or push with "
+            "replace=True (--replace) if they are to go."
+        )

@@ -31,6 +31,7 @@ def push(
     token: str | None = None,
     dry_run: bool = False,
     members: int | None = None,
+    replace: bool = False,
     endpoint: str | None = None,
     message: str | None = None,
     progress: bool | None = None,
@@ -47,6 +48,7 @@ def push(
         token: A token that may write; by default the one that this machine is logged in with.
         dry_run: Say what would be done, and do nothing.
         members: The number of members of the organisation, exactly, if they are more than 100.
+        replace: Delete shards of the config that this plan does not have; otherwise they are a reason to refuse.
         endpoint: URL of the hub; by default the usual one, or ``HF_ENDPOINT``.
         message: Of the commit.
         progress: Show how far it is; by default on a terminal and in a notebook.
@@ -55,8 +57,9 @@ def push(
         What came of it, with the commit and the line that loads it.
 
     Raises:
-        PushError: If the target is public, or too many could see it; if the token does not serve; if a shard holds what
-            must not leave this machine; if the hub does not take it.  What was sent is kept, and not sent again.
+        PushError: If the target is public, or too many could see it; if the token does not serve; if shards of another
+            plan would be deleted; if a shard holds what must not leave this machine; if the hub does not take it.
+            What was sent is kept, and not sent again.
         PrepareError: If the shards are not what the plan says.
         SelectionError: If ``repo_id`` is no name of a data set.
 
@@ -67,7 +70,7 @@ def push(
     client = Client(token, endpoint)
     del token
     target, destination = Target(folder), find_destination(client, repo_id)
-    description = _describe(client, plan, target, destination, members)
+    description = _describe(client, plan, target, destination, members, replace)
     warn_of_audience(destination)
     report = PushReport(description, dry_run=dry_run)
     if dry_run:
@@ -77,7 +80,7 @@ def push(
     kind = kind_for(progress)
     looked = look_through(plan, target, message, kind)
     with display(kind, verb="Sending") as shown:
-        pushing = Committing(client, plan, target, destination, looked, shown.update)
+        pushing = Committing(client, plan, target, destination, looked, shown.update, replace=replace)
         pushing.run(report, message or f"Push {plan.config}: plan {plan.hash}")
     report.seconds = time.monotonic() - began
     return report
@@ -90,6 +93,7 @@ def plan_push(
     *,
     token: str | None = None,
     members: int | None = None,
+    replace: bool = False,
     endpoint: str | None = None,
 ) -> PushDescription:
     """Say what ``push`` would do, with the same arguments; nothing is changed.
@@ -104,11 +108,16 @@ def plan_push(
     client = Client(token, endpoint)
     del token
     target = None if folder is None else Target(folder)
-    return _describe(client, plan, target, find_destination(client, repo_id), members)
+    return _describe(client, plan, target, find_destination(client, repo_id), members, replace)
 
 
 def _describe(
-    client: Client, plan: PreparePlan, target: Target | None, destination: Destination, members: int | None
+    client: Client,
+    plan: PreparePlan,
+    target: Target | None,
+    destination: Destination,
+    members: int | None,
+    replace: bool,
 ) -> PushDescription:
     names = [f"{plan.config}/{unit.name}" for unit in plan.units]
     sizes, absent = {}, ""
@@ -121,7 +130,7 @@ def _describe(
     state, conflict, sent, gone = destination.state, "", sizes, 0
     if state is not None:
         held = Held(client, destination.repo_id, state.sha)
-        conflict = held.conflict(plan)
+        conflict = held.conflict(plan, replace=replace)
         shards = held.shards(plan.config)
         gone = len(shards.keys() - set(names))
         if target is not None:
