@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -78,6 +79,31 @@ def test_a_participant_goes_from_every_config_the_history_and_the_store(alice, t
     assert {row[0] for row in downloaded} == {50, 55}
     assert downloaded == streamed
     assert len(downloaded) == plan.rows
+
+
+def test_neither_plan_nor_card_names_a_deleted_participant_and_a_name_that_does_is_told(alice, tmp_path, demo_folder):
+    plan = make(tmp_path / "two", demo_folder, participants="50,240", timesteps="0::30", config_name="of-50_240")
+    alice.push(plan=plan, folder=tmp_path / "two")
+    told = erase(alice, dry_run=True)
+    report = erase(alice)
+    assert report.named == told.named == ("of-50_240",)
+    for shown in (str(told), str(report)):
+        assert "The name stays of of-50_240, which holds an id" in shown
+    for config, left in (("heads", "50,55"), ("of-50_240", "50")):
+        plan = PreparePlan.from_json(alice.repo.read(f"{config}/plan.json"))
+        assert plan.selected["participants"] == left
+        assert f"| Selected participants | {left} |" in alice.repo.read("README.md").decode()
+
+
+def test_a_participant_who_was_selected_and_had_no_video_is_not_named_either(alice):
+    for left in ("50,55,240", "50,55,240"):
+        erase(alice, "57")
+        assert PreparePlan.from_json(alice.repo.read("heads/plan.json")).selected["participants"] == left
+    held = PreparePlan.from_json(alice.repo.read("heads/plan.json"))
+    told = replace(held, selected={**held.selected, "participants": "50-57,240"})
+    alice.put("heads/plan.json", told.to_json().encode())
+    erase(alice, "57")
+    assert PreparePlan.from_json(alice.repo.read("heads/plan.json")).selected["participants"] == "50,55,240"
 
 
 def test_deleting_needs_nothing_but_the_hub_and_can_be_repeated(alice, three):

@@ -178,6 +178,12 @@ class _Deleting:
         report.shards, report.bytes = len(flat), sum(held.files[path].size for path in flat)
         report.found = tuple(sorted({int(path.split("/")[1]) for path in flat}))
         report.emptied = tuple(config for config in paths if not held.shards(config).keys() - set(paths[config]))
+        ids = "|".join(map(str, self._participants))
+        report.named = tuple(
+            config
+            for config in held.configs
+            if config not in report.emptied and re.search(rf"(?<!\d)0*({ids})(?!\d)", config)
+        )
 
     def _operations(self, held: Held) -> list[Any]:
         """What makes the head such as it should be; nothing if it is."""
@@ -207,5 +213,17 @@ class _Deleting:
         return operations
 
     def _less(self, plan: PreparePlan) -> PreparePlan:
-        """A plan without these participants."""
-        return replace(plan, units=tuple(unit for unit in plan.units if unit.participant not in self._participants))
+        """A plan without these participants, also in what it says of its selection."""
+        units = tuple(unit for unit in plan.units if unit.participant not in self._participants)
+        left = replace(plan, units=units)
+        if units == plan.units and not _named(plan.selected.get("participants", ""), self._participants):
+            return plan
+        return replace(left, selected={**plan.selected, "participants": ",".join(map(str, left.participants))})
+
+
+def _named(selected: str, participants: tuple[int, ...]) -> bool:
+    """Whether a selection in words names one of these participants."""
+    try:
+        return bool(set(parse_participants(selected)) & set(participants))
+    except SelectionError:
+        return False

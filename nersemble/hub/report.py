@@ -160,6 +160,7 @@ class DeleteReport:
         bytes: Their bytes.
         configs: Configs that had any of them.
         emptied: Configs that have nothing left, and are gone.
+        named: Configs that stay, and whose name has one of the ids.
         squashed: Whether the history was made one commit.
         forgotten: Stored files that the hub deleted for good.
         remaining: Where traces are left, in words; only of a dry run, since otherwise they raise.
@@ -174,6 +175,7 @@ class DeleteReport:
     bytes: int = 0
     configs: tuple[str, ...] = ()
     emptied: tuple[str, ...] = ()
+    named: tuple[str, ...] = ()
     squashed: bool = False
     forgotten: int = 0
     remaining: list[str] = field(default_factory=list)
@@ -186,11 +188,13 @@ class DeleteReport:
     def __str__(self) -> str:
         who = told_ids(self.participants)
         held = f"{self.shards:,} shards, {format_bytes(self.bytes)}, in {len(self.configs):,} configs"
+        named = [f"The name stays of {', '.join(self.named)}, which holds an id."] if self.named else []
         if self.dry_run:
-            return f"To delete from {self.repo_id}: {who}: {held}, with the whole history."
+            return "\n".join([f"To delete from {self.repo_id}: {who}: {held}, with the whole history.", *named])
         lines = [f"Deleted from {self.repo_id}: {who}: {held}."]
         if self.emptied:
             lines.append(f"Gone with them, as nothing was left: {', '.join(self.emptied)}.")
+        lines += named
         lines.append(
             f"They are in no commit any more, and {self.forgotten:,} stored files were deleted for good. Copies that "
             "others made are beyond the hub's reach: tell whoever loaded this data set."
