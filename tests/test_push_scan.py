@@ -189,6 +189,35 @@ def test_the_access_url_in_a_pictures_comment_is_found_and_not_repeated(alice, t
     assert alice.hub.received == 0
 
 
+@pytest.mark.parametrize("whose", ["given", "of the environment"])
+@pytest.mark.parametrize("coding", ["utf-8", "utf-16-le"])
+@pytest.mark.parametrize("compression", ["none", "zstd"])
+def test_a_token_of_the_hub_is_found_and_not_repeated(alice, tmp_path, monkeypatch, whose, coding, compression):
+    token = alice.token
+    if whose == "of the environment":
+        token = "hf_" + "otherOther" * 3
+        monkeypatch.setenv("HF_TOKEN", token)
+    folder = alice.copy(tmp_path / "bad")
+
+    def change(rows):
+        rows[0]["frames"][0]["bytes"] += token.encode(coding)
+
+    rewritten(folder / alice.shards[2], change, compression=compression)
+    with pytest.raises(PushError, match=f"{alice.shards[2]}.*holds a token of the hub") as caught:
+        alice.push(folder=folder)
+    assert token not in str(caught.value)
+    assert alice.hub.repos.get("alice/faces") is None
+
+
+def test_a_card_or_a_message_with_the_token_is_not_committed(alice):
+    alice.hub.create("alice/faces")
+    with pytest.raises(PushError, match="the commit's message holds a token"):
+        alice.push(message=f"by {alice.token}")
+    alice.put("README.md", f"---\npretty_name: x\n---\nLogin {alice.token}\n".encode())
+    with pytest.raises(PushError, match=r"README\.md would hold a token of the hub"):
+        alice.push()
+
+
 @pytest.mark.parametrize("data", [None, b"\0" * 100])
 def test_a_shard_with_null_bytes_is_not_sent(alice, tmp_path, data):
     folder = alice.copy(tmp_path / "bad")

@@ -21,6 +21,8 @@ from .retry import Failure, Patience, attempt
 
 Result = TypeVar("Result")
 TOKENS = "https://huggingface.co/settings/tokens"
+#: Characters of a token, below which it would be found in everything.
+_SHORTEST = 8
 NO_TOKEN = (
     f"There is no token for the hub. Make one that may write at {TOKENS}, then run `hf auth login`, set HF_TOKEN, or "
     "give token=."
@@ -108,6 +110,13 @@ class Client:
         if failure is not None:
             raise PushError(f"Asking the hub whose token this is failed: {failure}.{_advice(failure)}")
         return found or {}
+
+    def tokens(self) -> set[str]:
+        """The token, that of the environment, and the one that this machine is logged in with: none may be sent."""
+        from huggingface_hub import get_token
+
+        told = (self._api.token, os.environ.get("HF_TOKEN"), get_token())
+        return {one.strip() for one in told if isinstance(one, str) and len(one.strip()) >= _SHORTEST}
 
     def members(self, organization: str) -> int | None:
         """How many members an organisation has, as far as the hub tells."""

@@ -192,8 +192,9 @@ class Committing:
         from huggingface_hub import CommitOperationAdd, CommitOperationDelete
 
         for path, data in batch.texts.items():
-            if self._looked.forbidden.secret_in(data):
-                raise PushError(f"{path} would hold the access URL. Take it out of the README.md on the hub.")
+            secret = self._looked.forbidden.secret_in(data)
+            if secret:
+                raise PushError(f"{path} would hold {secret}. Take it out of the README.md on the hub.")
         return [
             *(CommitOperationDelete(path) for path in batch.deletions),
             *(self._addition(name) for name in batch.shards),

@@ -11,6 +11,7 @@ from ..prepare import PreparePlan, verify_shards
 from ..prepare.report import RunProgress
 from ..prepare.target import Target
 from ..progress import display
+from .client import Client
 from .scan import Forbidden, ScannedShard, scan_shard
 
 #: Findings that a message shows.
@@ -37,7 +38,7 @@ class Looked:
         return sum(shard.size for shard in self.shards.values())
 
 
-def look_through(plan: PreparePlan, target: Target, message: str | None, kind: str) -> Looked:
+def look_through(plan: PreparePlan, target: Target, message: str | None, kind: str, client: Client) -> Looked:
     """Verify the shards of a plan, and look through each of them.
 
     Args:
@@ -45,6 +46,7 @@ def look_through(plan: PreparePlan, target: Target, message: str | None, kind: s
         target: Where they are, a folder.
         message: Of the commit.
         kind: Of the display.
+        client: Whose tokens must not be in them.
 
     Raises:
         PrepareError: If they are not what the plan says.
@@ -52,7 +54,7 @@ def look_through(plan: PreparePlan, target: Target, message: str | None, kind: s
     """
     with display(kind, verb="Checking", found="bad") as shown:
         verify_shards(plan, target.text, watch=shown.update).raise_if_unsound()
-    forbidden = Forbidden()
+    forbidden = Forbidden(client.tokens)
     text = plan.to_json()
     names = [f"{plan.config}/{unit.name}" for unit in plan.units]
     state = RunProgress(len(names), plan.pictures)

@@ -78,7 +78,7 @@ def push(
     if description.refusal:
         raise PushError(description.refusal)
     kind = kind_for(progress)
-    looked = look_through(plan, target, message, kind)
+    looked = look_through(plan, target, message, kind, client)
     with display(kind, verb="Sending") as shown:
         pushing = Committing(client, plan, target, destination, looked, shown.update, replace=replace)
         pushing.run(report, message or f"Push {plan.config}: plan {plan.hash}")

@@ -1,7 +1,7 @@
-"""Looks through shards before they are sent: pictures there, nothing in them of this machine, no access URL.
+"""Looks through shards before they are sent: pictures there, nothing in them of this machine, no access URL, no token.
 
-Every string of a shard and of its footer is looked at, and the raw bytes of the file and of every picture.  The access
-URL is never a local variable here: ``Forbidden`` holds it and answers whether it is in something.
+Every string of a shard and of its footer is looked at, and the raw bytes of the file and of every picture.  A secret is
+never a local variable where something raises: ``Forbidden`` holds them and answers which of them is in something.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import hashlib
 import io
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
@@ -41,14 +41,22 @@ _METADATA = ("exif", "comment", "xmp", "XML:com.adobe.xmp", "photoshop", "raw_ex
 
 
 class Forbidden:
-    """What must not be in anything that is pushed: the access URL, and paths of this machine."""
+    """What must not be in anything that is pushed: the access URL, the hub's tokens, and paths of this machine.
+
+    Args:
+        tokens: Gives the tokens.
+    """
 
     __slots__ = ("_folders", "_longest", "_secrets")
 
-    def __init__(self) -> None:
+    def __init__(self, tokens: Callable[[], Iterable[str]] = tuple) -> None:
         access = _access()
-        self._secrets = () if access is None or access.is_folder else _spellings(access)
-        self._longest = max(map(len, self._secrets), default=1)
+        urls = () if access is None or access.is_folder else _spellings(access)
+        self._secrets = (
+            *((url, "the access URL") for url in urls),
+            *((coded, "a token of the hub") for token in tokens() for coded in _codings(token)),
+        )
+        self._longest = max((len(secret) for secret, _ in self._secrets), default=1)
         home = os.path.expanduser("~")
         folders = [home, os.path.realpath(home), str(access) if access is not None and access.is_folder else ""]
         self._folders = tuple(sorted({folder for folder in folders if len(folder) > 1}))
@@ -58,14 +66,15 @@ class Forbidden:
         """Bytes that two blocks of a file have to share."""
         return self._longest - 1
 
-    def secret_in(self, data: bytes) -> bool:
-        """Whether the access URL is in some bytes, in any of its spellings."""
-        return any(secret in data for secret in self._secrets)
+    def secret_in(self, data: bytes) -> str:
+        """Which secret is in some bytes, in any of its spellings, in words; "" if none is."""
+        return next((called for secret, called in self._secrets if secret in data), "")
 
     def problem_of(self, text: str) -> str:
         """What is wrong with a string; "" if nothing is."""
-        if self.secret_in(text.encode("utf-8", "surrogatepass")):
-            return "holds the access URL"
+        secret = self.secret_in(text.encode("utf-8", "surrogatepass"))
+        if secret:
+            return f"holds {secret}"
         if _PATH.search(text) or any(folder in text for folder in self._folders):
             return f"holds a path of a machine: {text[:_SHOWN]!r}"
         return ""
@@ -99,15 +108,15 @@ def scan_shard(path: str, forbidden: Forbidden) -> ScannedShard:
             digest.update(block)
             size += len(block)
             joined = tail + block
-            if not problem and forbidden.secret_in(joined):
-                problem = "it holds the access URL"
+            secret = "" if problem else forbidden.secret_in(joined)
+            problem = f"it holds {secret}" if secret else problem
             tail = joined[len(joined) - forbidden.overlap :] if forbidden.overlap else b""
         file.seek(0)
         if not problem:
             try:
                 problem = next(_problems(pq.ParquetFile(file), forbidden), "")
             except pa.ArrowException as error:
-                problem = f"it cannot be read: {error}"
+                problem = f"it cannot be read: {str(error).rstrip('. ')}"
     return ScannedShard(size, digest.hexdigest(), problem)
 
 
@@ -153,8 +162,9 @@ def _problem_of_bytes(data: bytes | None, forbidden: Forbidden) -> str:
         return "has a picture without bytes"
     if data.count(0) == len(data):
         return "has a picture of null bytes"
-    if forbidden.secret_in(data):
-        return "holds the access URL"
+    secret = forbidden.secret_in(data)
+    if secret:
+        return f"holds {secret}"
     kept = _kept_beside(data)
     return f"has a picture with {kept} in its file, which this package never writes" if kept else ""
 
@@ -192,8 +202,11 @@ def _spellings(access: AccessURL) -> tuple[bytes, ...]:
         for text in [*places, *logins]
         for said in (text, unquote(text), quote(text), quote(text, safe=""), text.replace("/", "\\/"))
     }
-    coded = {text.encode(coding) for text in texts for coding in ("utf-8", "utf-16-le", "utf-16-be")}
-    return tuple(sorted(needle for needle in coded if len(needle) > 3))
+    return tuple(sorted({needle for text in texts for needle in _codings(text) if len(needle) > 3}))
+
+
+def _codings(text: str) -> tuple[bytes, ...]:
+    return tuple(text.encode(coding, "replace") for coding in ("utf-8", "utf-16-le", "utf-16-be"))
 
 
 __all__ = ["Forbidden", "ScannedShard", "scan_shard"]
