@@ -114,7 +114,8 @@ def test_what_is_refused_is_a_line_and_an_exit_code(alice, run, tmp_path):
 def documented(alice, tmp_path):
     """The environment of an example, in the folder that has ``out``."""
     path = os.pathsep.join([os.path.dirname(sys.executable), os.environ["PATH"]])
-    return {**alice.hub.environment(alice.token), "PATH": path, "PYTHONPATH": str(REPOSITORY)}
+    url = {"NERSEMBLE_DATA_URL": "https://data.example.org/s3cr3t"}
+    return {**alice.hub.environment(alice.token), **url, "PATH": path, "PYTHONPATH": str(REPOSITORY)}
 
 
 def run_python(text: str, folder: Path, environ: dict[str, str]) -> str:

@@ -257,6 +257,18 @@ def test_a_card_by_somebody_else_that_holds_the_access_url_is_not_committed_agai
     assert "s3cr3t" not in str(caught.value)
 
 
+def test_that_no_access_url_is_set_here_is_said(alice, demo_folder, monkeypatch):
+    """Shards may come from where it is set; nobody can look for what is not known."""
+    note = "no access URL is set here, so shards"
+    assert note not in str(alice.push(dry_run=True)) + str(alice.push())
+    for value in ("", str(demo_folder)):
+        monkeypatch.setenv("NERSEMBLE_DATA_URL", value)
+        assert f"Note: {note} cannot be searched for it." in str(alice.push(dry_run=True))
+        report = alice.push()
+        assert f"Note: {note} could not be searched for it." in str(report)
+        assert report.as_dict()["url_known"] is False
+
+
 def test_nothing_that_is_pushed_has_the_access_url_or_a_path(alice):
     alice.push(message="Heads")
     for path in alice.repo.paths():

@@ -21,6 +21,7 @@ from .guard import Destination, find_destination, warn_of_audience
 from .held import Held
 from .looking import look_through
 from .report import PushDescription, PushReport
+from .scan import knows_url
 
 
 def push(
@@ -154,6 +155,7 @@ def _describe(
         readers=str(destination.audience),
         organization=destination.audience.organization,
         members=destination.audience.members,
+        url_known=knows_url(),
         refusal=destination.refusal(members) or conflict or absent,
     )
 

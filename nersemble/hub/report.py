@@ -32,6 +32,7 @@ class PushDescription:
         readers: Who will be able to see the faces, in words.
         organization: Whether these are the members of an organisation.
         members: How many they are; None if the hub does not tell.
+        url_known: Whether this machine has an access URL, which is looked for in the shards only then.
         refusal: Why it would be refused; "" if nothing is known to stand against it.
     """
 
@@ -53,6 +54,7 @@ class PushDescription:
     readers: str
     organization: bool
     members: int | None
+    url_known: bool
     refusal: str
 
     def as_dict(self) -> dict[str, Any]:
@@ -76,6 +78,8 @@ class PushDescription:
             lines.append(f"  to delete   {self.to_delete:,} shards there that the plan does not have")
         if self.organization:
             lines.append(f"Note: {self.readers} will be able to see the faces.")
+        if not self.url_known:
+            lines.append(_note_of_url("cannot"))
         if self.refusal:
             lines.append(f"This will be refused: {self.refusal}")
         return "\n".join(lines)
@@ -141,6 +145,7 @@ class PushReport:
             [
                 f"Pushed {told.config} to {self.repo_id}: {told.rows:,} rows, {told.shards:,} shards; {did}.",
                 f"It is private, seen by {told.readers}.",
+                *([] if told.url_known else [_note_of_url("could not")]),
                 f"Commit {self.commit}",
                 self.load_line,
             ]
@@ -200,6 +205,10 @@ class DeleteReport:
             "others made are beyond the hub's reach: tell whoever loaded this data set."
         )
         return "\n".join(lines)
+
+
+def _note_of_url(can: str) -> str:
+    return f"Note: no access URL is set here, so shards {can} be searched for it."
 
 
 def told_ids(numbers: Iterable[int]) -> str:

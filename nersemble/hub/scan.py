@@ -185,6 +185,12 @@ def _kept_beside(data: bytes) -> str:
     return str(named[0])[:40] if named else ""
 
 
+def knows_url() -> bool:
+    """Whether this machine has an access URL, which can be looked for only then."""
+    access = _access()
+    return access is not None and not access.is_folder
+
+
 def _access() -> AccessURL | None:
     try:
         return find_access()
@@ -209,4 +215,4 @@ def _codings(text: str) -> tuple[bytes, ...]:
     return tuple(text.encode(coding, "replace") for coding in ("utf-8", "utf-16-le", "utf-16-be"))
 
 
-__all__ = ["Forbidden", "ScannedShard", "scan_shard"]
+__all__ = ["Forbidden", "ScannedShard", "knows_url", "scan_shard"]
