@@ -107,6 +107,17 @@ def test_what_is_refused_is_a_line_and_an_exit_code(alice, run, tmp_path):
     assert "Error: There is no token for the hub." in run("out", "faces", code=1, token="")[1]
 
 
+def test_a_dry_run_of_what_would_be_refused_says_so_and_fails(alice, run):
+    alice.hub.create("alice/open", private=False)
+    shown = run("out", "open", "--dry-run", code=1)[0]
+    assert "This will be refused: alice/open is public" in shown
+    assert "seen by     everybody" in shown
+    assert "alice alone" not in shown
+    told = json.loads(run("out", "open", "--dry-run", "--json", code=1)[0])
+    assert "is public" in told["refusal"]
+    assert told["readers"] == "everybody"
+
+
 # --- the documents ----------------------------------------------------------------------------------------------------
 
 

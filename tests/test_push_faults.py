@@ -74,6 +74,15 @@ def test_a_commit_that_has_no_hope_is_given_up_with_advice(alice, status, tries)
     assert sum(alice.hub.large_bytes.values()) == 0
 
 
+@pytest.mark.parametrize("route", ["commit", "lfs-batch", "whoami", "tree"])
+def test_what_the_hub_says_with_a_full_stop_is_followed_by_one_alone(alice, route):
+    alice.hub.create("alice/faces")
+    alice.hub.faults.add(route, answer(400, "You have no space left..."), times=99)
+    with pytest.raises(PushError, match="You have no space left") as caught:
+        alice.push()
+    assert ".." not in str(caught.value)
+
+
 def test_a_head_that_moved_is_looked_at_again_and_what_came_is_kept(alice):
     alice.hub.create("alice/faces")
     alice.hub.faults.add(

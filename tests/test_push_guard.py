@@ -36,6 +36,14 @@ def test_a_public_data_set_is_refused_and_nothing_is_sent(alice):
     assert "This will be refused: alice/faces is public" in str(alice.push(dry_run=True))
 
 
+def test_a_public_data_set_of_an_organisation_is_seen_by_everybody_not_by_its_members(alice):
+    alice.hub.organization("lab", alice="write", bob="read")
+    alice.hub.create("lab/faces", private=False)
+    told = str(alice.push("lab/faces", dry_run=True))
+    assert "seen by     everybody\n" in told
+    assert "members" not in told
+
+
 def test_a_data_set_that_became_public_between_two_pushes_is_refused_and_nothing_is_sent(alice):
     alice.push()
     alice.repo.private = False

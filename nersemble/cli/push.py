@@ -97,8 +97,9 @@ class _Call:
             otherwise: What to say if it is not to be done.
         """
         if self.dry_run:
-            self._show(look())
-            return 0
+            told = look()
+            self._show(told)
+            return 1 if getattr(told, "refusal", "") else 0
         if not self.yes:
             told = look()
             typer.echo(told, err=True)

@@ -159,7 +159,7 @@ def _split(card: str | None) -> tuple[dict[str, Any], str]:
     try:
         keys = yaml.safe_load(found[1])
     except yaml.YAMLError as error:
-        problem = f": {' '.join(str(error).split())[:200]}"
+        problem = f": {' '.join(str(error).split())[:200].rstrip('. ')}"
     else:
         if keys is None or isinstance(keys, dict):
             return keys or {}, (card or "")[found.end() :]

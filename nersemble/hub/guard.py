@@ -61,6 +61,11 @@ class Destination:
             return "to be made, private"
         return "private" if self.state.private else "PUBLIC"
 
+    @property
+    def readers(self) -> str:
+        """Who can read it, in words."""
+        return "everybody" if self.state is not None and not self.state.private else str(self.audience)
+
     def refusal(self, members: int | None) -> str:
         """Why nothing may be pushed to it; "" if nothing stands against it.
 
@@ -74,8 +79,8 @@ class Destination:
         return ""
 
     def warning(self) -> str:
-        """What has to be said in any case; "" of a user's own data set."""
-        if not self.audience.organization:
+        """What has to be said; "" of a user's own data set, and of a public one, whose refusal says more."""
+        if not self.audience.organization or self.readers != str(self.audience):
             return ""
         return f"{str(self.audience).capitalize()} will be able to see the faces in {self.repo_id}."
 

@@ -152,7 +152,7 @@ def _describe(
         exists=state is not None,
         visibility=destination.visibility,
         user=destination.user,
-        readers=str(destination.audience),
+        readers=destination.readers,
         organization=destination.audience.organization,
         members=destination.audience.members,
         url_known=knows_url(),

@@ -48,7 +48,8 @@ class Failure:
 
     def __str__(self) -> str:
         answer = f"the hub answers {self.status}" if self.status > 0 else ""
-        return ": ".join(filter(None, [answer, self.words])) or "the connection broke off"
+        # Messages go on behind it with a full stop of their own.
+        return ": ".join(filter(None, [answer, self.words.rstrip(". ")])) or "the connection broke off"
 
 
 def failure_of(error: BaseException) -> Failure | None:
