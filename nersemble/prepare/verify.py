@@ -149,7 +149,7 @@ def verify_shards(
     map_on_threads(check, plan.units, workers or usable_cores())
     planned = {job.shard_name(unit) for unit in plan.units}
     report.findings += [
-        ShardFinding(name, "no shard of the plan, whose rows would be loaded with it. Remove it")
+        ShardFinding(name, "no shard of the plan, whose rows would be loaded with it: remove it")
         for name in target.names(plan.config)
         if name.endswith(".parquet") and name not in planned and not name.endswith(PART)
     ]
