@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -59,7 +60,7 @@ class TestLocalExecutor(EngineConformance):
         running = driver()
         wait_for(tmp_path / "notes" / "pictures")
         running.process.kill()
-        running.wait()
+        assert running.wait()[0] == -signal.SIGKILL
         running.wait_until_nothing_is_left()
 
     @pytest.mark.parametrize(

@@ -147,7 +147,7 @@ def test_a_killed_driver_takes_a_ray_of_its_own_with_it(demo_folder, ray_folder,
     driver = Driver(demo_folder, tmp_path / "out", tmp_path / "notes", {"engine": "ray", "workers": 2})
     wait_for(tmp_path / "notes" / "pictures")
     driver.process.kill()
-    driver.wait()
+    assert driver.wait()[0] == -signal.SIGKILL
     driver.wait_until_nothing_is_left()
 
 

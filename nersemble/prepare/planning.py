@@ -22,11 +22,12 @@ from ..selection import parse_config_name, select
 from ..shards import Shard, list_shards, report_missing
 from ..timesteps import Timesteps
 from .encode import encoder_for
+from .fingerprint import describe_stage
 from .job import cache_folder
 from .names import check_config, config_name_of
 from .options import check_options
 from .plans import PreparePlan
-from .stages import Stage, check_stages, describe_stage
+from .stages import Stage, check_stages
 from .unit import Unit, UnitVideo, calibration_digest, cut
 
 #: Moments of a unit, about.
