@@ -81,19 +81,22 @@ class Table:
     ) -> None:
         print(f"\n{title}\n{'':24}{'wall ms':>18}{'CPU ms':>18}{'ours / wall':>13}{'CPU':>7}{'wrong':>7}")
         print(f"{'':24}{'min':>9}{'median':>9}{'min':>9}{'median':>9}")
-        middle = {
-            name: {key: statistics.median(one[key] for one in rows) for key in ("wall", "cpu")}
+        ratios = {
+            name: {
+                key: statistics.median(ours[key] / its[key] for ours, its in zip(taken[OURS], rows, strict=True))
+                for key in ("wall", "cpu")
+            }
             for name, rows in taken.items()
         }
         for name, rows in taken.items():
             walls, cpus = ([one[key] * 1e3 for one in rows] for key in ("wall", "cpu"))
             print(
                 f"{name:24}{min(walls):9.1f}{statistics.median(walls):9.1f}{min(cpus):9.1f}{statistics.median(cpus):9.1f}"
-                f"{middle[OURS]['wall'] / middle[name]['wall']:13.2f}{middle[OURS]['cpu'] / middle[name]['cpu']:7.2f}"
+                f"{ratios[name]['wall']:13.2f}{ratios[name]['cpu']:7.2f}"
                 f"{wrong.get(name, 0):7}"
             )
         for bar in bars:
-            ratio = middle[OURS][bar.figure] / middle[bar.peer][bar.figure]
+            ratio = ratios[bar.peer][bar.figure]
             self.judge(f"{ratio:.2f} times the {bar.figure} of {bar.peer}, at most {bar.times:.2f}", ratio <= bar.times)
 
     def judge(self, said: str, met: bool) -> None:
