@@ -112,6 +112,13 @@ def test_cuts_lie_at_keyframes():
     assert 48 <= np.diff(starts).min() <= np.diff(starts).max() <= 145
 
 
+@pytest.mark.parametrize(("frames", "gop"), [(380, 30), (430, 12), (430, 1), (300, 10), (2000, 30)])
+def test_units_are_near_to_equal_so_that_no_worker_is_left_with_a_long_last_one(frames, gop):
+    sizes = np.diff([*cut([leads(frames, gop)] * 16, np.arange(frames, dtype=np.int32), 96), frames])
+    assert sizes.max() - sizes.min() <= gop
+    assert abs(len(sizes) - frames / 96) <= 1.5
+
+
 def test_a_sequence_of_one_group_of_pictures_is_not_cut():
     """Each part would decode all in front of it again."""
     assert cut([np.arange(1000)] * 16, np.arange(1000, dtype=np.int32), 96) == [0]

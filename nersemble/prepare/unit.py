@@ -129,8 +129,8 @@ def cut(leads: Sequence[NDArray[np.int64]], wanted: NDArray[np.int32], chunk: in
     Args:
         leads: For each camera ``(num_frames,)``, how many frames have to be decoded in front of each one.
         wanted: The wanted timesteps, ascending.
-        chunk: How many of them a unit should have; up to half as many more or fewer, and any number more where
-            keyframes are far apart.
+        chunk: How many of them a unit should have, about: the parts are as near to equal as keyframes allow, and have
+            up to half as many more or fewer; any number more where keyframes are far apart.
 
     Returns:
         The first timestep of each unit: at keyframes of all cameras, or so near behind them that all that has to be
@@ -142,13 +142,15 @@ def cut(leads: Sequence[NDArray[np.int64]], wanted: NDArray[np.int32], chunk: in
     for lead in leads:
         cost[: len(lead)] += lead[:span]
     while len(wanted) - place > chunk + chunk // 2:
+        rest = len(wanted) - place
+        even = place + rest / max(2, round(rest / chunk))  # where all that are left would be of one length
         first = place + max(1, chunk // 2)
         last = place + chunk + chunk // 2
         most = (int(wanted[min(last, len(wanted) - 1)]) - int(wanted[place])) * len(leads) // 20
         best = None
         while best is None and first < len(wanted) - chunk // 2:
             costs = cost[wanted[first : last + 1]]
-            cheapest = first + int(np.argmin(costs))
+            cheapest = min((first + np.flatnonzero(costs == costs.min())).tolist(), key=lambda at: abs(at - even))
             best = cheapest if cost[wanted[cheapest]] <= most else None
             first, last = last + 1, last + chunk
         if best is None:
