@@ -11,6 +11,7 @@ import json
 import os
 import sys
 import time
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from .errors import SelectionError
@@ -41,6 +42,25 @@ class State(Protocol):
     def missing(self) -> int: ...
     @property
     def note(self) -> str: ...
+
+
+@dataclass
+class Count:
+    """A ``State`` that whoever works keeps up to date; the rate is that since it was made."""
+
+    files_total: int = 0
+    bytes_total: int = 0
+    files_done: int = 0
+    bytes_done: int = 0
+    failed: int = 0
+    missing: int = 0
+    note: str = ""
+    began: float = field(default_factory=time.monotonic)
+
+    @property
+    def rate(self) -> float:
+        """Bytes a second."""
+        return self.bytes_done / max(time.monotonic() - self.began, 1e-3)
 
 
 class Outcome(Protocol):

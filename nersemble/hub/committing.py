@@ -6,15 +6,15 @@ again, and what it has is not to be done any more.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from ..errors import PushError
 from ..prepare import PreparePlan
 from ..prepare.plans import PLAN_FILE
 from ..prepare.target import Target
+from ..progress import Count
 from .card import merge_card, unfinished
 from .client import Client, RepoState
 from .guard import Destination, public_refusal
@@ -26,25 +26,6 @@ from .retry import Patience
 #: Files of a commit at most; one that has more is made of several, and cannot be loaded until the last of them.
 MOST = 250
 _GOES_ON = "What was sent is kept: push again, and it goes on from there."
-
-
-@dataclass
-class SendProgress:
-    """How far sending is, as displays show it."""
-
-    files_total: int = 0
-    bytes_total: int = 0
-    files_done: int = 0
-    bytes_done: int = 0
-    failed: int = 0
-    missing: int = 0
-    note: str = ""
-    began: float = field(default_factory=time.monotonic)
-
-    @property
-    def rate(self) -> float:
-        """Bytes a second."""
-        return self.bytes_done / max(time.monotonic() - self.began, 1e-3)
 
 
 @dataclass
@@ -79,14 +60,14 @@ class Committing:
         target: Target,
         destination: Destination,
         looked: Looked,
-        watch: Callable[[SendProgress], object],
+        watch: Callable[[Count], object],
         *,
         replace: bool = False,
     ) -> None:
         self._client, self._plan, self._target, self._replace = client, plan, target, replace
         self._repo, self._looked, self._watch = destination.repo_id, looked, watch
         self._exists = destination.state is not None
-        self._progress = SendProgress()
+        self._progress = Count()
         self._additions: dict[str, Any] = {}
         self._sent: set[str] = set()
         self._tried = False

@@ -15,10 +15,9 @@ from typing import Any
 from ..errors import PushError, SelectionError
 from ..prepare import PreparePlan
 from ..prepare.plans import PLAN_FILE
-from ..progress import display, kind_for
+from ..progress import Count, display, kind_for
 from .card import merge_card, remove_config, unfinished
 from .client import Client, RepoState
-from .committing import SendProgress
 from .guard import find_destination
 from .held import CARD, Held
 from .report import DeleteReport, told_ids
@@ -67,7 +66,7 @@ def delete(
     if destination.state is None:
         raise PushError(f"There is no data set {destination.repo_id} that this token can see.")
     with display(kind_for(progress), verb="Deleting") as shown:
-        state = SendProgress()
+        state = Count()
 
         def note(words: str) -> None:
             state.note = words

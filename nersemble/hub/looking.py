@@ -8,9 +8,8 @@ from ..cores import usable_cores
 from ..errors import PushError
 from ..parallel import map_on_threads
 from ..prepare import PreparePlan, verify_shards
-from ..prepare.report import RunProgress
 from ..prepare.target import Target
-from ..progress import display
+from ..progress import Count, display
 from .client import Client
 from .scan import Forbidden, ScannedShard, scan_shard
 
@@ -57,7 +56,7 @@ def look_through(plan: PreparePlan, target: Target, message: str | None, kind: s
     forbidden = Forbidden(client.tokens)
     text = plan.to_json()
     names = [f"{plan.config}/{unit.name}" for unit in plan.units]
-    state = RunProgress(len(names), plan.pictures)
+    state = Count(len(names))
     with display(kind, verb="Scanning", found="bad") as shown:
 
         def look(name: str) -> ScannedShard:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -92,16 +92,23 @@ class PreparePlan:
         if len(self.stages) != len(self.stages_told):
             names = ", ".join(told["name"] for told in self.stages_told)
             raise PrepareError(f"The plan has stages that its file cannot hold: {names}. Plan again with stages=[...].")
+        return replace(
+            self.reading_job(target),
+            data_dir=self.data_dir,
+            from_cache=self.from_cache,
+            stages=pack_stages(self.stages) if self.stages else "",
+        )
+
+    def reading_job(self, target: str | os.PathLike[str]) -> Job:
+        """What tells its shards from others: a plan read from a file has that too."""
+        text = os.fspath(target)
         return Job(
             options=self.options,
             encoder=self.encoder,
             config=self.config,
-            target=os.fspath(target) if "://" in os.fspath(target) else os.path.abspath(os.path.expanduser(target)),
-            data_dir=self.data_dir,
-            from_cache=self.from_cache,
+            target=text if "://" in text else os.path.abspath(os.path.expanduser(text)),
             columns=self.columns,
             stages_told=self.stages_told,
-            stages=pack_stages(self.stages) if self.stages else "",
         )
 
     # --- as JSON ------------------------------------------------------------------------------------------------------
@@ -177,11 +184,16 @@ def load_plan(folder: str | os.PathLike[str]) -> PreparePlan:
     Raises:
         PrepareError: If there is none, or several.
     """
-    place = Path(folder)
-    found = [place] if place.is_file() else sorted([*place.glob(PLAN_FILE), *place.glob(f"*/{PLAN_FILE}")])
+    place, found = Path(folder), find_plans(folder)
     if not found:
         raise PrepareError(f"There is no {PLAN_FILE} in {place}. Is it a folder that `nersemble prepare` wrote?")
     if len(found) > 1:
         names = ", ".join(path.parent.name for path in found)
         raise PrepareError(f"{place} holds several configs: {names}. Name one: {place / found[0].parent.name}.")
     return PreparePlan.from_json(found[0].read_bytes())
+
+
+def find_plans(folder: str | os.PathLike[str]) -> list[Path]:
+    """The files of the plans in a folder of shards, or in the folder of one config; or the file that it is itself."""
+    place = Path(folder)
+    return [place] if place.is_file() else sorted([*place.glob(PLAN_FILE), *place.glob(f"*/{PLAN_FILE}")])

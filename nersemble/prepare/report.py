@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import PrepareError
+from ..progress import Count
 from ..units import format_bytes
 
 #: Failed units that a message names.
@@ -113,27 +113,14 @@ class UnitEvent:
 
 
 @dataclass
-class RunProgress:
+class RunProgress(Count):
     """How far a run is, as displays show it; bytes to come are guessed from those that came."""
 
-    files_total: int
-    pictures_total: int
-    files_done: int = 0
+    pictures_total: int = 0
     pictures_done: int = 0
-    bytes_done: int = 0
-    failed: int = 0
-    missing: int = 0
-    note: str = ""
-    began: float = field(default_factory=time.monotonic)
 
-    @property
-    def bytes_total(self) -> int:
-        """Bytes of all shards, guessed."""
-        if not self.pictures_done:
-            return 0
-        return round(self.bytes_done * self.pictures_total / self.pictures_done)
-
-    @property
-    def rate(self) -> float:
-        """Bytes a second."""
-        return self.bytes_done / max(time.monotonic() - self.began, 1e-3)
+    def add(self, pictures: int, size: int) -> None:
+        """Count a shard of some pictures and bytes."""
+        self.pictures_done += pictures
+        self.bytes_done += size
+        self.bytes_total = round(self.bytes_done * self.pictures_total / max(self.pictures_done, 1))

@@ -86,7 +86,7 @@ def run_plan(
     _begin(plan, target)
     began = time.monotonic()
     report = RunReport(target.text)
-    state = RunProgress(len(plan.units), plan.pictures)
+    state = RunProgress(len(plan.units), pictures_total=plan.pictures)
     sizes = {unit.name: unit.pictures(plan.options.wanted) for unit in plan.units}
     with display(kind_for(progress), verb="Preparing") as shown:
 
@@ -186,8 +186,7 @@ def _note(report: RunReport, state: RunProgress, result: UnitResult, pictures: i
         report.rows += result.rows
         report.pictures += result.pictures
         report.bytes += result.bytes
-        state.bytes_done += result.bytes
-        state.pictures_done += pictures
+        state.add(pictures, result.bytes)
     for kind, spent in result.seconds.items():
         report.work[kind] += spent
     state.files_done += 1

@@ -16,10 +16,10 @@ import pyarrow as pa
 from ..cores import usable_cores
 from ..errors import FrameError, PrepareError
 from ..parallel import map_on_threads
+from ..progress import Count
 from ..units import format_bytes
 from .job import Job
 from .plans import PreparePlan
-from .report import RunProgress
 from .shard import group_rows, read_header
 from .target import PART, Target
 from .unit import Unit
@@ -114,7 +114,7 @@ def verify_shards(
     *,
     decode: bool = True,
     workers: int | None = None,
-    watch: Callable[[RunProgress], object] | None = None,
+    watch: Callable[[Count], object] | None = None,
 ) -> ShardReport:
     """Check shards against their plan.
 
@@ -130,9 +130,9 @@ def verify_shards(
     """
     began = time.monotonic()
     target = Target(folder)
-    job = Job(plan.options, plan.encoder, plan.config, target.text, stages_told=plan.stages_told)
+    job = plan.reading_job(target.text)
     report = ShardReport(target.text, len(plan.units))
-    state = RunProgress(len(plan.units), plan.pictures)
+    state = Count(len(plan.units))
 
     def check(unit: Unit) -> _Check:
         checking = _Check(job, unit, plan.columns, decode)
