@@ -81,6 +81,17 @@ def test_a_participant_goes_from_every_config_the_history_and_the_store(alice, t
     assert len(downloaded) == plan.rows
 
 
+def test_a_hub_that_lists_neither_history_nor_stored_files_is_squashed_all_the_same(alice):
+    for route in ("refs", "commits", "stored"):
+        alice.hub.faults.add(route, answer(404), times=99)
+    report = erase(alice)
+    assert len(alice.repo.commits) == 1
+    assert not [path for path in alice.repo.paths() if "/240/" in path]
+    assert (report.squashed, report.history_listed, report.forgotten) == (True, False, None)
+    assert "look through its branches" in str(report)
+    assert "does not list its stored files" in str(report)
+
+
 def test_neither_plan_nor_card_names_a_deleted_participant_and_a_name_that_does_is_told(alice, tmp_path, demo_folder):
     plan = make(tmp_path / "two", demo_folder, participants="50,240", timesteps="0::30", config_name="of-50_240")
     alice.push(plan=plan, folder=tmp_path / "two")

@@ -23,6 +23,8 @@ Result = TypeVar("Result")
 TOKENS = "https://huggingface.co/settings/tokens"
 #: Characters of a token, below which it would be found in everything.
 _SHORTEST = 8
+#: What a hub answers to a question that it does not know: the usual one knows all of them, others may not.
+_NO_SUCH_CALL = (404, 405, 501)
 NO_TOKEN = (
     f"There is no token for the hub. Make one that may write at {TOKENS}, then run `hf auth login`, set HF_TOKEN, or "
     "give token=."
@@ -83,6 +85,13 @@ class Client:
             raise PushError(f"{what} failed: {failure}.{_advice(failure)}")
         return cast(Result, found)
 
+    def _list(self, what: str, call: Callable[[], Result]) -> Result | None:
+        """The same of a question that not every hub knows: None from one that does not."""
+        found, failure = self._try(call)
+        if failure is not None and not _is_unknown(failure):
+            raise PushError(f"{what} failed: {failure}.{_advice(failure)}")
+        return found
+
     def _try(self, call: Callable[[], Result], most: int = 100) -> tuple[Result | None, Failure | None]:
         patience = Patience(self.tell, most)
         while True:
@@ -118,19 +127,21 @@ class Client:
         told = (self._api.token, os.environ.get("HF_TOKEN"), get_token())
         return {one.strip() for one in told if isinstance(one, str) and len(one.strip()) >= _SHORTEST}
 
-    def members(self, organization: str) -> int | None:
-        """How many members an organisation has, as far as the hub tells."""
+    def members(self, organization: str) -> tuple[int | None, bool]:
+        """How many members an organisation has, as far as the hub tells, and whether it knows the question at all."""
         counts = []
         listed, failure = self._try(lambda: sum(1 for _ in self._api.list_organization_members(organization)))
+        failures = [failure]
         if failure is None and listed is not None:
             counts.append(listed)
         # Older clients read the first page of the list alone.
         overview = getattr(self._api, "get_organization_overview", None)
         if overview is not None:
-            found, _ = self._try(lambda: overview(organization))
+            found, failure = self._try(lambda: overview(organization))
+            failures.append(failure)
             told = getattr(found, "num_users", None)
             counts += [told] if isinstance(told, int) else []
-        return max(counts, default=None)
+        return max(counts, default=None), not all(map(_is_unknown, failures))
 
     # --- the repository -----------------------------------------------------------------------------------------------
 
@@ -208,26 +219,28 @@ class Client:
             lambda: self._api.super_squash_history(repo_id, commit_message=message, repo_type="dataset"),
         )
 
-    def commits(self, repo_id: str, revision: str) -> list[str]:
-        """The hashes of a history, newest first."""
-        found = self._call(
+    def commits(self, repo_id: str, revision: str) -> list[str] | None:
+        """The hashes of a history, newest first; None if the hub does not list them."""
+        found = self._list(
             f"Reading the history of {repo_id}",
             lambda: list(self._api.list_repo_commits(repo_id, repo_type="dataset", revision=revision)),
         )
-        return [one.commit_id for one in found]
+        return None if found is None else [one.commit_id for one in found]
 
-    def other_refs(self, repo_id: str) -> list[str]:
-        """Every branch, tag, conversion and pull request beside ``main``."""
-        found = self._call(
+    def other_refs(self, repo_id: str) -> list[str] | None:
+        """Every branch, tag, conversion and pull request beside ``main``; None if the hub does not list them."""
+        found = self._list(
             f"Listing the branches of {repo_id}",
             lambda: self._api.list_repo_refs(repo_id, repo_type="dataset", include_pull_requests=True),
         )
+        if found is None:
+            return None
         listed = [*found.branches, *found.tags, *found.converts, *(found.pull_requests or [])]
         return [one.ref for one in listed if one.ref not in ("refs/heads/main", "main")]
 
-    def stored(self, repo_id: str) -> list[Any]:
-        """The large files that the hub keeps for a data set, of whatever commit."""
-        return self._call(
+    def stored(self, repo_id: str) -> list[Any] | None:
+        """The large files that the hub keeps for a data set, of whatever commit; None if it does not list them."""
+        return self._list(
             f"Listing the stored files of {repo_id}",
             lambda: list(self._api.list_lfs_files(repo_id, repo_type="dataset")),
         )
@@ -238,6 +251,11 @@ class Client:
             f"Deleting stored files of {repo_id}",
             lambda: self._api.permanently_delete_lfs_files(repo_id, files, rewrite_history=False, repo_type="dataset"),
         )
+
+
+def _is_unknown(failure: Failure | None) -> bool:
+    """Whether a hub does not know what it was asked."""
+    return failure is not None and failure.status in _NO_SUCH_CALL
 
 
 def _advice(failure: Failure | None) -> str:

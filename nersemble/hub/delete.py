@@ -22,7 +22,7 @@ from .guard import find_destination
 from .held import CARD, Held
 from .report import DeleteReport, told_ids
 from .retry import Patience
-from .traces import contents_of, find_traces, forgettable
+from .traces import contents_of, find_traces, forgettable, is_history_listed
 
 _AGAIN = "Delete again: what was done already is passed over."
 
@@ -132,8 +132,9 @@ class _Deleting:
         objects = forgettable(self._client, self._repo, self._participants, contents)
         if objects:
             self._client.forget(self._repo, objects)
-        report.forgotten = len(objects)
-        if len(self._client.commits(self._repo, "main")) > 1:
+        report.forgotten = None if objects is None else len(objects)
+        report.history_listed = is_history_listed(self._client, self._repo)
+        if len(self._client.commits(self._repo, "main") or ()) != 1:
             self._client.squash(self._repo, message)
             report.squashed = True
         report.commit = self._state().sha

@@ -23,11 +23,13 @@ class Audience:
         namespace: The user or organisation it belongs to.
         organization: Whether it is an organisation.
         members: How many members that has; None if the hub does not tell.
+        countable: Whether the hub knows the question.
     """
 
     namespace: str
     organization: bool
     members: int | None
+    countable: bool = True
 
     def __str__(self) -> str:
         if not self.organization:
@@ -102,7 +104,7 @@ def find_destination(client: Client, repo_id: str) -> Destination:
     namespace = repo_id.partition("/")[0]
     organizations = {str(one.get("name")) for one in told.get("orgs") or []}
     _check_token(told, user, namespace, repo_id)
-    if namespace != user and namespace not in organizations:
+    if namespace != user and namespace not in organizations and not _names(told, namespace):
         raise PushError(
             f"{namespace} is neither {user}, whose token this is, nor an organisation that the token may use"
             + (f": it may use {', '.join(sorted(organizations))}." if organizations else ".")
@@ -111,7 +113,7 @@ def find_destination(client: Client, repo_id: str) -> Destination:
     if state is not None and state.id != repo_id:
         raise PushError(f"{repo_id} is called {state.id} now, where others may see it. Name it so if you mean it.")
     organization = namespace != user
-    audience = Audience(namespace, organization, client.members(namespace) if organization else 1)
+    audience = Audience(namespace, organization, *(client.members(namespace) if organization else (1, True)))
     return Destination(repo_id, user, audience, state)
 
 
@@ -154,10 +156,18 @@ def _check_token(told: dict[str, Any], user: str, namespace: str, repo_id: str) 
         )
 
 
+def _names(told: dict[str, Any], namespace: str) -> bool:
+    """Whether a token may be for an organisation that the hub does not list: it lists none, or a scope names it."""
+    token = (told.get("auth") or {}).get("accessToken") or {}
+    scoped = [one for one in (token.get("fineGrained") or {}).get("scoped") or [] if isinstance(one, dict)]
+    entities = [one.get("entity") or {} for one in scoped]
+    return "orgs" not in told or any(one.get("type") == "org" and one.get("name") == namespace for one in entities)
+
+
 def _crowd_refusal(audience: Audience, members: int | None) -> str:
     count = audience.members
     if count is None:
-        if members is not None:
+        if members is not None or not audience.countable:  # a warning says it
             return ""
         return (
             f"The hub does not tell how many members {audience.namespace} has, all of whom would see the faces. Look "

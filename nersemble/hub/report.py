@@ -167,7 +167,8 @@ class DeleteReport:
         emptied: Configs that have nothing left, and are gone.
         named: Configs that stay, and whose name has one of the ids.
         squashed: Whether the history was made one commit.
-        forgotten: Stored files that the hub deleted for good.
+        history_listed: Whether the hub lists branches and commits; what it does not list was not looked through.
+        forgotten: Stored files that the hub deleted for good; None if it does not list them.
         remaining: Where traces are left, in words; only of a dry run, since otherwise they raise.
         commit: The commit that ``main`` is at.
     """
@@ -182,7 +183,8 @@ class DeleteReport:
     emptied: tuple[str, ...] = ()
     named: tuple[str, ...] = ()
     squashed: bool = False
-    forgotten: int = 0
+    history_listed: bool = True
+    forgotten: int | None = 0
     remaining: list[str] = field(default_factory=list)
     commit: str = ""
 
@@ -201,9 +203,17 @@ class DeleteReport:
             lines.append(f"Gone with them, as nothing was left: {', '.join(self.emptied)}.")
         lines += named
         lines.append(
-            f"They are in no commit any more, and {self.forgotten:,} stored files were deleted for good. Copies that "
-            "others made are beyond the hub's reach: tell whoever loaded this data set."
+            "They are in no commit any more."
+            if self.history_listed
+            else "The history of main is one commit without them. This hub does not list what else there is: look "
+            "through its branches and pull requests."
         )
+        lines.append(
+            "This hub does not list its stored files: ask those who run it to delete what no commit names."
+            if self.forgotten is None
+            else f"{self.forgotten:,} stored files were deleted for good."
+        )
+        lines.append("Copies that others made are beyond the hub's reach: tell whoever loaded this data set.")
         return "\n".join(lines)
 
 

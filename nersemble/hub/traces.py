@@ -16,7 +16,7 @@ def find_traces(client: Client, repo_id: str, participants: tuple[int, ...]) -> 
         if ref.startswith("refs/convert/"):
             found.append(f"{ref}, which the hub made of the data, may have copies")
             continue
-        for commit in client.commits(repo_id, ref):
+        for commit in client.commits(repo_id, ref) or [ref]:
             if commit not in looked:
                 looked[commit] = _has(client.tree(repo_id, commit), participants)
             if looked[commit]:
@@ -30,7 +30,7 @@ def contents_of(client: Client, repo_id: str, participants: tuple[int, ...]) -> 
     found: set[str] = set()
     seen: set[str] = set()
     for ref in _refs(client, repo_id):
-        for commit in client.commits(repo_id, ref):
+        for commit in client.commits(repo_id, ref) or [ref]:
             if commit not in seen:
                 seen.add(commit)
                 files = client.tree(repo_id, commit)
@@ -38,13 +38,16 @@ def contents_of(client: Client, repo_id: str, participants: tuple[int, ...]) -> 
     return found
 
 
-def forgettable(client: Client, repo_id: str, participants: tuple[int, ...], contents: set[str]) -> list[Any]:
-    """Stored files with these contents, but for those that are needed now.
+def forgettable(client: Client, repo_id: str, participants: tuple[int, ...], contents: set[str]) -> list[Any] | None:
+    """Stored files with these contents, but for those that are needed now; None if the hub does not list them.
 
     What no commit names is none of them: somebody else may have sent it and be about to commit it.  Needed is all that
     ``main`` names, since these participants may have been pushed again, and all that is not theirs of any reference.
     """
-    stored = [one for one in client.stored(repo_id) if {one.oid, one.file_oid} & contents]
+    kept = client.stored(repo_id)
+    if kept is None:
+        return None
+    stored = [one for one in kept if {one.oid, one.file_oid} & contents]
     needed: set[str | None] = set()
     for ref in _refs(client, repo_id) if stored else []:
         files = client.tree(repo_id, ref)
@@ -52,8 +55,13 @@ def forgettable(client: Client, repo_id: str, participants: tuple[int, ...], con
     return [one for one in stored if not {one.oid, one.file_oid} & needed]
 
 
+def is_history_listed(client: Client, repo_id: str) -> bool:
+    """Whether the hub tells what there is to look through: the branches, and the commits of ``main``."""
+    return client.other_refs(repo_id) is not None and client.commits(repo_id, "main") is not None
+
+
 def _refs(client: Client, repo_id: str) -> list[str]:
-    return ["main", *client.other_refs(repo_id)]
+    return ["main", *(client.other_refs(repo_id) or [])]
 
 
 def _has(files: Iterable[str], participants: tuple[int, ...]) -> bool:
