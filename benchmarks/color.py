@@ -2,8 +2,8 @@
 
 PYTHON is one of an environment with the kit: ``pip install --no-deps nersemble_data==0.0.6``, with ``colour-science``.
 Kit, NumPy, numba and, where it is installed, torch take turns, each in a process of its own that stays and corrects a
-frame of 3208 x 2200 a few times when told to.  Seconds are of one frame; memory is the process's peak, above what it had
-before the first: what an allocator keeps between calls counts.
+frame of 3208 x 2200 a few times when told to.  Seconds are of one frame; memory is the process's peak, above what it
+had before the first: what an allocator keeps between calls counts.
 """
 
 from __future__ import annotations
@@ -41,9 +41,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
         make_inputs(Path(folder))
         peers = start_peers(options.kit_python, folder, stack)
-        print(
-            f"{SHAPE[0]} x {SHAPE[1]} uint8, {len(os.sched_getaffinity(0))} cores, {options.rounds} turns of {CALLS} calls"
-        )
+        cores = len(os.sched_getaffinity(0))
+        print(f"{SHAPE[0]} x {SHAPE[1]} uint8, {cores} cores, {options.rounds} turns of {CALLS} calls")
         for width in WIDTHS:
             compare(peers, width, options.rounds, Path(folder))
 

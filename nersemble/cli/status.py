@@ -28,11 +28,17 @@ def status(
 ) -> None:
     """Show what a folder holds and what it lacks.
 
-    Without options, of what was asked for when it was downloaded. Nothing is fetched but the catalogue.
+    Without options, of what was asked for when it was downloaded. Nothing is fetched but the catalogue. Of a folder
+    that `nersemble prepare` wrote, what of its plan is made.
     """
     from ..downloads import folder_status
+    from . import shards
 
     options.show_notes()
+    plans = shards.plans_of(folder, participant=participant, sequence=sequence, camera=camera, assets=assets)
+    if plans:
+        shards.show_shards(plans, as_json)
+        return
     found = folder_status(
         folder,
         participants=options.written(participant, "--participant"),

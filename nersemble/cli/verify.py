@@ -37,13 +37,20 @@ def verify(
     """Check the files in a folder.
 
     Sizes are compared with those remembered from the download, else with the server's; a file whose size nobody knows
-    is looked at. What is found damaged is fetched again by the next `nersemble download`. Exit code 2 if anything is.
+    is looked at. What is found damaged is fetched again by the next `nersemble download`. Of a folder that `nersemble
+    prepare` wrote, shards are compared with their plan. Exit code 2 if anything is wrong.
     """
     from ..downloads.verify import verify_folder
     from ..progress import display, is_terminal
+    from . import shards
 
     options.show_notes()
     options.stop_on_signals()
+    plans = shards.plans_of(folder, participant=participant)
+    if plans:
+        if not shards.verify_shards(plans, deep=deep, workers=workers, as_json=as_json, quiet=quiet):
+            raise typer.Exit(FOUND)
+        return
     kind = "none" if quiet else "bars" if is_terminal() else "lines"
     report = None
     try:
