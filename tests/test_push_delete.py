@@ -13,7 +13,7 @@ from hub import Hub, answer, drop, drop_after, run
 
 from nersemble.errors import PushError, SelectionError
 from nersemble.hub import DeleteReport, delete, retry
-from nersemble.hub.delete import parse_participants
+from nersemble.hub.delete import is_in_name, parse_participants
 from nersemble.prepare import PreparePlan
 
 pytestmark = DEPRECATED
@@ -99,7 +99,7 @@ def test_neither_plan_nor_card_names_a_deleted_participant_and_a_name_that_does_
     report = erase(alice)
     assert report.named == told.named == ("of-50_240",)
     for shown in (str(told), str(report)):
-        assert "The name stays of of-50_240, which holds an id" in shown
+        assert "The name stays of of-50_240, which names them" in shown
     for config, left in (("heads", "50,55"), ("of-50_240", "50")):
         plan = PreparePlan.from_json(alice.repo.read(f"{config}/plan.json"))
         assert plan.selected["participants"] == left
@@ -251,6 +251,21 @@ def test_a_public_data_set_or_one_of_others_is_not_touched(alice):
 def test_a_token_that_may_only_read_deletes_nothing(alice):
     with pytest.raises(PushError, match="may only read"):
         erase(alice, token=alice.hub.user("alice", role="read"))
+
+
+@pytest.mark.parametrize(
+    ("config", "found"),
+    [
+        ("participant_240", True),
+        ("of-50_0240", True),
+        ("participant_230-250,7", True),
+        ("participant_50-60", False),
+        ("participant_2400", False),
+        ("heads-200-300", False),  # whatever these are
+    ],
+)
+def test_names_that_say_a_participant_are_known(config, found):
+    assert is_in_name(config, (55_555, 240)) == found
 
 
 @pytest.mark.parametrize("named", ["", "alice", "240-", "300-200", [], None, True, "1,,2"])

@@ -178,12 +178,8 @@ class _Deleting:
         report.shards, report.bytes = len(flat), sum(held.files[path].size for path in flat)
         report.found = tuple(sorted({int(path.split("/")[1]) for path in flat}))
         report.emptied = tuple(config for config in paths if not held.shards(config).keys() - set(paths[config]))
-        ids = "|".join(map(str, self._participants))
-        report.named = tuple(
-            config
-            for config in held.configs
-            if config not in report.emptied and re.search(rf"(?<!\d)0*({ids})(?!\d)", config)
-        )
+        staying = (config for config in held.configs if config not in report.emptied)
+        report.named = tuple(config for config in staying if is_in_name(config, self._participants))
 
     def _operations(self, held: Held) -> list[Any]:
         """What makes the head such as it should be; nothing if it is."""
@@ -219,6 +215,16 @@ class _Deleting:
         if units == plan.units and not _named(plan.selected.get("participants", ""), self._participants):
             return plan
         return replace(left, selected={**plan.selected, "participants": ",".join(map(str, left.participants))})
+
+
+def is_in_name(config: str, participants: tuple[int, ...]) -> bool:
+    """Whether the name of a config has the id of a participant, or a range with it."""
+    ids = "|".join(map(str, participants))
+    if re.search(rf"(?<!\d)0*({ids})(?!\d)", config):
+        return True
+    # Names that somebody chose can have numbers of other things.
+    ranges = re.findall(r"(?<!\d)(\d{1,6})-(\d{1,6})(?!\d)", config) if config.startswith("participant_") else []
+    return any(int(first) <= one <= int(last) for first, last in ranges for one in participants)
 
 
 def _named(selected: str, participants: tuple[int, ...]) -> bool:

@@ -165,7 +165,7 @@ class DeleteReport:
         bytes: Their bytes.
         configs: Configs that had any of them.
         emptied: Configs that have nothing left, and are gone.
-        named: Configs that stay, and whose name has one of the ids.
+        named: Configs that stay, and whose name has one of the ids, or a range with it.
         squashed: Whether the history was made one commit.
         history_listed: Whether the hub lists branches and commits; what it does not list was not looked through.
         forgotten: Stored files that the hub deleted for good; None if it does not list them.
@@ -195,7 +195,8 @@ class DeleteReport:
     def __str__(self) -> str:
         who = told_ids(self.participants)
         held = f"{self.shards:,} shards, {format_bytes(self.bytes)}, in {len(self.configs):,} configs"
-        named = [f"The name stays of {', '.join(self.named)}, which holds an id."] if self.named else []
+        says = "which names them, or a range with them"
+        named = [f"The name stays of {', '.join(self.named)}, {says}."] if self.named else []
         if self.dry_run:
             return "\n".join([f"To delete from {self.repo_id}: {who}: {held}, with the whole history.", *named])
         lines = [f"Deleted from {self.repo_id}: {who}: {held}."]
