@@ -16,6 +16,8 @@ LARGE = 4 << 20
 _MALLOPT = {-3: 32 << 20, -1: 128 << 20}
 #: Variables by which a user has set them otherwise.
 _OWN_SETTINGS = ("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_", "MALLOC_TOP_PAD_", "GLIBC_TUNABLES")
+#: What says that this is another system, or another C library.
+_ELSEWHERE = (OSError, TypeError, AttributeError)
 _done = False
 
 
@@ -27,7 +29,13 @@ def keep_picture_memory() -> None:
     _done = True
     if any(name in os.environ for name in _OWN_SETTINGS):
         return
-    with contextlib.suppress(OSError, TypeError, AttributeError):  # another system, another library
+    with contextlib.suppress(*_ELSEWHERE):
         mallopt = ctypes.CDLL(None).mallopt
         for parameter, value in _MALLOPT.items():
             mallopt(parameter, value)
+
+
+def give_back() -> None:
+    """Give free memory back to the system, which takes milliseconds: for when no picture comes for a while."""
+    with contextlib.suppress(*_ELSEWHERE):
+        ctypes.CDLL(None).malloc_trim(0)

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from ..errors import AccessError, AssetNotFoundError, FrameError, NersembleError, PrepareError, StorageError
 from ..layout import canonical_sequence
+from ..memory import give_back
 from ..opening import START_READ, open_video
 from ..video import VideoDecoder
 from ..video.decoder import FIRST_READ
@@ -62,7 +63,7 @@ def _run(job: Job, unit: Unit) -> UnitResult:
     if is_whole(job, unit):
         return UnitResult(unit.name, "kept", rows=rows, bytes=target.size(name))
     making = _Making(job, unit)
-    with target.writing(name) as part:
+    with target.writing(name) as part, _giving_back():
         with ShardWriter(part, features_of(job.options, job.columns), wanted) as writer:
             for row, size in making.rows():
                 with making.timed("write"):
@@ -73,6 +74,16 @@ def _run(job: Job, unit: Unit) -> UnitResult:
     making.seconds["write"] += time.perf_counter() - closing  # its end, and the disk's
     seconds = {kind: round(spent, 6) for kind, spent in making.seconds.items()}
     return UnitResult(unit.name, "written", rows, making.pictures, target.size(name), seconds=seconds)
+
+
+@contextmanager
+def _giving_back() -> Iterator[None]:
+    """Leave no more memory with a worker after a unit than it had before."""
+    try:
+        yield
+    finally:
+        pa.default_memory_pool().release_unused()
+        give_back()
 
 
 def is_whole(job: Job, unit: Unit) -> bool:
@@ -180,6 +191,7 @@ class _Making:
                     kept = _Kept.put(spool, {"bytes": data, "path": name})
                     held[timestep].append((view, kept, {key: _Kept.put(spool, one) for key, one in added.items()}))
                 view.forget()
+            give_back()  # what decoders left, before shards take memory too
             for timestep in sorted(held):
                 parts = held.pop(timestep)
                 frames = [kept.get(spool) for _, kept, _ in parts]
