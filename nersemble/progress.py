@@ -229,7 +229,7 @@ class _Lines(Display):
     def _show(self, state: State) -> None:
         words = [
             f"{self._verb}: {state.files_done:,} of {state.files_total:,} files",
-            f"{format_bytes(state.bytes_done)} of {format_bytes(state.bytes_total)}",
+            f"{format_bytes(state.bytes_done)} of {format_bytes(state.bytes_total)}" if state.bytes_total else "",
             f"{format_bytes(state.rate)}/s" if state.rate else "",
             _left(state),
             _troubles(state, self._found),

@@ -239,7 +239,7 @@ def test_a_unit_that_fails_is_reported_and_the_others_are_made(demo_folder, tmp_
     assert all("EXP-1-head" in name for name in report.failed)
     assert "cam_222200037.mp4" in str(report)
     assert report.written == sum("EMO-1" in unit.name for unit in plan.units)
-    with pytest.raises(PrepareError, match="Run it again"):
+    with pytest.raises(PrepareError, match="run it again"):
         report.raise_if_incomplete()
     video.write_bytes(kept)
     assert plan.run(tmp_path / "out", workers=2).complete

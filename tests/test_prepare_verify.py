@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import shutil
 
 import pyarrow as pa
@@ -10,6 +11,7 @@ import pytest
 from _prepared import digests, shards, small_plan
 
 from nersemble.errors import PrepareError
+from nersemble.prepare.shard import is_undamaged, seal
 
 
 @pytest.fixture(scope="module")
@@ -37,10 +39,11 @@ def spoilt(ready, tmp_path):
 
 
 def change(path, spoil):
-    """Rewrite a shard with its rows changed, its footer kept."""
+    """Rewrite a shard with its rows changed, its footer kept, as if it had been made so."""
     table = pq.read_table(path)
     held = spoil(table.to_pylist())
     pq.write_table(pa.Table.from_pylist(held, schema=table.schema), path)
+    seal(path)
 
 
 @pytest.mark.parametrize("kind", ["frame", "timestep", "video"])
@@ -154,16 +157,32 @@ def test_bytes_that_were_changed_inside_pictures_are_found(spoilt):
     assert not plan.verify(folder, decode=False).sound  # by its checksums
 
 
-def test_a_bit_that_flipped_anywhere_is_found(spoilt):
-    """Decoders of JPEG take much for a picture."""
-    plan, folder = spoilt("frame")
+@pytest.mark.parametrize("kind", ["frame", "timestep", "video"])
+def test_a_bit_that_flipped_anywhere_is_found(spoilt, kind):
+    """Decoders of JPEG take much for a picture, and readers of Parquet for a footer."""
+    plan, folder = spoilt(kind)
     path = shards(folder)[0]
     whole = path.read_bytes()
-    for place in range(500, len(whole) - 3000, len(whole) // 20):
+    footer = len(whole) - 8 - int.from_bytes(whole[-8:-4], "little")
+    for place in (*range(0, footer, max(1, footer // 50)), *range(footer, len(whole), 11)):
         damaged = bytearray(whole)
-        damaged[place] ^= 4
+        damaged[place] ^= 1 << place % 8
         path.write_bytes(damaged)
-        assert not plan.verify(folder).sound, place
+        (found,) = plan.verify(folder, decode=False).findings
+        assert found.shard == path.relative_to(folder).as_posix(), place
+
+
+def test_every_bit_of_a_shard_is_in_its_digest(ready):
+    """The digits themselves too."""
+    _, folder = ready["frame"]
+    whole = shards(folder)[0].read_bytes()
+    assert is_undamaged(io.BytesIO(whole))
+    footer = len(whole) - 8 - int.from_bytes(whole[-8:-4], "little")
+    damaged = bytearray(whole)
+    for place in range(footer, len(whole)):
+        damaged[place] ^= 1
+        assert not is_undamaged(io.BytesIO(damaged)), place
+        damaged[place] ^= 1
 
 
 def test_shards_that_are_no_part_of_the_plan_are_found(spoilt):

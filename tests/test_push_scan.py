@@ -18,6 +18,7 @@ from hub import Hub
 import nersemble
 from nersemble.errors import PrepareError, PushError
 from nersemble.hub.scan import Forbidden, scan_shard
+from nersemble.prepare.shard import seal
 
 pytestmark = DEPRECATED
 SECRET = "https://data.example.org/s3cr3t-t0ken/v2+x"
@@ -35,6 +36,7 @@ def rewritten(path: Path, change, **options) -> None:
     rows = table.to_pylist()
     change(rows)
     pq.write_table(pa.Table.from_pylist(rows, schema=table.schema), path, **options)
+    seal(str(path))
 
 
 def jpeg(**kept) -> bytes:

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 #: Some units failed or were not tried: the same command, run again, goes on.
 INCOMPLETE = 2
 
+#: What `run` takes for itself.
+_OWN_OPTIONS = ("plan", "folder", "engine", "workers", "recheck", "progress", "watch")
+
 Out = Annotated[str, typer.Argument(metavar="OUT", help="A folder, or a URL that fsspec can write to.")]
 Timesteps = Annotated[
     str | None, typer.Option("--timesteps", metavar="SLICE", help="Such as 0::3 or 0:300:3.", show_default="all")
@@ -137,19 +140,25 @@ def prepare(
 
 
 def _go(plan: PreparePlan, call: _Call) -> int:
+    from ..prepare.run import make_engine, refusal
     from ..prepare.sample import estimate
+    from ..prepare.target import Target
 
+    target = Target(call.out)
+    refused = refusal(plan, target)
+    make_engine(call.engine, call.workers, call.settings)
     pushing = None if call.repo is None else _pushing(plan, call.repo)
     if call.dry_run or not call.yes:
         reckoned = estimate(plan, call.workers)
         if call.dry_run and call.as_json:
-            told = describe(plan, call.out, reckoned)
+            told = {**describe(plan, target.shown, reckoned), "refusal": refused}
             options.print_json({**told, "push": None if pushing is None else pushing.as_dict()})
-            return 0
-        text = summary(plan, call.out, reckoned) + ("" if pushing is None else f"\n{pushing}")
+            return 1 if refused else 0
+        text = summary(plan, target.shown, reckoned) + ("" if pushing is None else f"\n{pushing}")
+        text += f"\nThis will be refused: {refused}" if refused else ""
         typer.echo(text, err=not call.dry_run)
-        if call.dry_run:
-            return 0
+        if call.dry_run or refused:
+            return 1 if refused else 0
         if not options.agreed("Nothing was made."):
             return 1
     silent = call.quiet or call.as_json
@@ -232,9 +241,9 @@ def _stage(name: str) -> Any:
     problem = ""
     try:
         return getattr(importlib.import_module(module), function)
-    except (ImportError, AttributeError, ValueError) as error:
-        problem = str(error)
-    raise SelectionError(f"--stage {name} cannot be found: {problem}. It is module:function, such as masks:matte.")
+    except Exception as error:  # noqa: BLE001 - whatever the module does when it is imported
+        problem = f"{type(error).__name__}: {error}"
+    raise SelectionError(f"--stage {name} cannot be had: {problem}. It is module:function, such as masks:matte.")
 
 
 def _settings(written: list[str] | None) -> dict[str, Any]:
@@ -245,5 +254,7 @@ def _settings(written: list[str] | None) -> dict[str, Any]:
         name, equals, value = word.partition("=")
         if not equals or not name.isidentifier():
             raise SelectionError(f"--engine-option is name=value, such as partition=gpu, not {word!r}.")
+        if name in _OWN_OPTIONS:
+            raise SelectionError(f"--engine-option {name}= is no option of an engine. See --help for {name}.")
         settings[name] = int(value) if value.isdecimal() else value
     return settings

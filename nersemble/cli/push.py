@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -144,10 +145,10 @@ def _delete(place: str, repo: str | None, participants: str, call: _Call) -> int
 
 def _folder(place: str) -> str:
     """The folder that holds the config's: that of a plan's file, or of the folder it is in, is meant as well."""
-    path = Path(place)
+    path = Path(os.path.abspath(Path(place).expanduser()))
     if path.is_file():
         return str(path.parent.parent)
-    return str(path.parent) if (path / "plan.json").is_file() else place
+    return str(path.parent) if (path / "plan.json").is_file() else str(path)
 
 
 def _token(file: str | None) -> str | None:

@@ -26,8 +26,9 @@ def plans_of(folder: str, **selecting: Any) -> list[Path]:
     """
     from ..prepare.plans import find_plans
 
-    place = Path(folder)
-    plans = find_plans(place) if place.is_dir() else []
+    place = Path(folder).expanduser()
+    is_plan = place.name == "plan.json" and place.is_file()
+    plans = find_plans(place) if place.is_dir() or is_plan else []
     if plans and any(place.glob("[0-9][0-9][0-9]/calibration")):
         names = ", ".join(str(path.parent) for path in plans)
         typer.echo(f"Note: prepared shards are a folder of their own to this command: {names}.", err=True)

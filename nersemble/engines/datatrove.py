@@ -60,7 +60,7 @@ class DatatroveEngine:
         with contextlib.suppress(ImportError):
             found = importlib.import_module("datatrove")
         if found is None:
-            raise PrepareError("The engine datatrove is not installed: pip install 'nersemble[datatrove]'.")
+            raise PrepareError("The engine datatrove is not installed: pip install datatrove.")
         if executor not in ("local", "slurm"):
             raise SelectionError(f"executor is local or slurm, not {executor!r}.")
         if isinstance(tasks, bool) or not isinstance(tasks, int) or tasks < 1:

@@ -43,7 +43,7 @@ def connected(address: str | None, workers: int | None) -> Iterator[Any]:
         with contextlib.suppress(ImportError):
             ray = importlib.import_module("ray")
         if ray is None:
-            raise PrepareError("The engine ray needs Ray, which is not installed: pip install 'nersemble[ray]'.")
+            raise PrepareError("The engine ray needs Ray, which is not installed: pip install ray.")
         if ray.is_initialized():
             yield ray
             return

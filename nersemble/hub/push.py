@@ -127,7 +127,7 @@ def _describe(
         sizes = {name: size for name in names if (size := _size(target, name)) is not None}
         missing = len(names) - len(sizes)
         if missing:
-            absent = f"{missing:,} of {len(names):,} shards are not in {target.text}. Run the plan first."
+            absent = f"{missing:,} of {len(names):,} shards are not in {target.shown}. Run the plan first."
     state, conflict, sent, gone = destination.state, "", sizes, 0
     if state is not None:
         held = Held(client, destination.repo_id, state.sha)

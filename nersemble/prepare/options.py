@@ -12,6 +12,7 @@ from ..timesteps import Timesteps, parse_timesteps
 
 ROWS = ("frame", "timestep", "video")
 FORMATS = ("jpeg", "png", "webp")
+LARGEST_WEBP = 16383
 
 
 @dataclass(frozen=True)
@@ -89,6 +90,8 @@ def check_options(
         if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
             raise SelectionError(f"{name} is a number from {least} to {most}, not {value!r}.")
     scale, size = check_resize(scale, size)
+    if image_format == "webp" and size is not None and max(size) > LARGEST_WEBP and rows != "video":
+        raise SelectionError(f"WebP holds pictures of up to {LARGEST_WEBP} pixels a side, not {size[0]} x {size[1]}.")
     resized = scale is not None or size is not None
     return PrepareOptions(
         rows=rows,

@@ -6,7 +6,8 @@ It reads the header of every selected video, so that every row is known before t
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -99,16 +100,28 @@ def plan(
 def _said(value: Any) -> str:
     if value is None:
         return "all"
-    return (
-        value if isinstance(value, str) else ",".join(map(str, value if isinstance(value, (list, tuple)) else [value]))
-    )
+    return ",".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _listed(value: Any) -> Any:
+    """What selects as a flat list, which can be read twice, if it is any iterable; sets in one order."""
+    if value is None or isinstance(value, (str, bytes)) or not isinstance(value, Iterable):
+        return value
+    parts = sorted(value, key=str) if isinstance(value, (set, frozenset)) else value
+    flat: list[Any] = []
+    for part in map(_listed, parts):
+        flat += part if isinstance(part, list) else [part]
+    return flat
 
 
 def _written(config: str | None, participants: Any, sequences: Any, cameras: Any) -> dict[str, Any]:
     given = {"participants": participants, "sequences": sequences, "cameras": cameras}
+    given = {name: _listed(value) for name, value in given.items()}
     if config is None:
         if all(value is None for value in given.values()):
-            raise SelectionError('Name what to prepare: participants="50-60", say, or the config "all".')
+            raise SelectionError(
+                'Name what to prepare: participants="50-60" (--participant 50-60), say, or participants="all".'
+            )
         return given
     for option, written in parse_config_name(config).items():
         if given[option] is not None:
@@ -151,12 +164,12 @@ def _units(
     longest = 0
     for shard in shards:
         held = [(asset, found) for asset in shard.assets if (found := headers.pop(asset)) is not None]
-        most = max((facts.num_frames for _, (facts, _, _) in held), default=0)
+        most = max((header.facts.num_frames for _, header in held), default=0)
         longest = max(longest, most)
         timesteps = wanted.within(most)
         if len(timesteps):
-            starts = cut([lead for _, (_, _, lead) in held], timesteps, chunk)
-            videos = tuple(_video(capture, asset, facts, size) for asset, (facts, size, _) in held)
+            starts = cut([header.leads for _, header in held], timesteps, chunk)
+            videos = tuple(_video(capture, asset, header) for asset, header in held)
             first = shard.assets[0]
             for start, stop in zip(starts, [*starts[1:], int(timesteps[-1]) + 1], strict=True):
                 units.append(_unit(first, start, stop, videos))
@@ -184,16 +197,29 @@ def _unit(asset: AssetPath, start: int, stop: int, videos: Sequence[UnitVideo]) 
     return Unit(asset.participant or 0, asset.sequence or "", start, stop, held)
 
 
-def _video(capture: Capture, asset: AssetPath, facts: VideoFacts, size: int) -> UnitVideo:
+@dataclass(frozen=True)
+class _Header:
+    """What the header of a video says: the facts, bytes of the file, what tells it from others, and how many frames are
+    decoded in front of each.
+    """
+
+    facts: VideoFacts
+    bytes: int
+    fingerprint: str
+    leads: NDArray[np.int64]
+
+
+def _video(capture: Capture, asset: AssetPath, header: _Header) -> UnitVideo:
     camera = capture.camera_facts(asset.participant or 0, asset.camera or "")
-    return UnitVideo(asset.camera or "", facts, size, calibration_digest(camera) if camera else "")
+    calibration = calibration_digest(camera) if camera else ""
+    return UnitVideo(asset.camera or "", header.facts, header.bytes, calibration, header.fingerprint)
 
 
-def _header(capture: Capture, asset: AssetPath) -> tuple[VideoFacts, int, NDArray[np.int64]] | None:
-    """What a video's header says, its bytes, and how many frames are decoded in front of each; None if it is absent."""
+def _header(capture: Capture, asset: AssetPath) -> _Header | None:
+    """The header of a video; None if it is absent."""
     try:
         with open_video(capture.path(asset)) as decoder:
             facts = VideoFacts(len(decoder), decoder.width, decoder.height, decoder.fps)
-            return facts, decoder.num_bytes, decoder.index.leads()
+            return _Header(facts, decoder.num_bytes, decoder.fingerprint, decoder.index.leads())
     except AssetNotFoundError:
         return None

@@ -19,7 +19,7 @@ from .unit import Unit, digest
 
 #: Name of a plan beside its shards.
 PLAN_FILE = "plan.json"
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True)
@@ -184,16 +184,23 @@ def load_plan(folder: str | os.PathLike[str]) -> PreparePlan:
     Raises:
         PrepareError: If there is none, or several.
     """
-    place, found = Path(folder), find_plans(folder)
+    place, found = Path(folder).expanduser(), find_plans(folder)
     if not found:
         raise PrepareError(f"There is no {PLAN_FILE} in {place}. Is it a folder that `nersemble prepare` wrote?")
     if len(found) > 1:
         names = ", ".join(path.parent.name for path in found)
         raise PrepareError(f"{place} holds several configs: {names}. Name one: {place / found[0].parent.name}.")
-    return PreparePlan.from_json(found[0].read_bytes())
+    problem = ""
+    try:
+        return PreparePlan.from_json(found[0].read_bytes())
+    except PrepareError as error:
+        problem = f"{found[0]}: {error}"
+    except OSError as error:
+        problem = f"{found[0]} cannot be read: {error.strerror or error}."
+    raise PrepareError(problem)
 
 
 def find_plans(folder: str | os.PathLike[str]) -> list[Path]:
     """The files of the plans in a folder of shards, or in the folder of one config; or the file that it is itself."""
-    place = Path(folder)
+    place = Path(os.path.abspath(Path(folder).expanduser()))
     return [place] if place.is_file() else sorted([*place.glob(PLAN_FILE), *place.glob(f"*/{PLAN_FILE}")])

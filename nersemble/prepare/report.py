@@ -91,7 +91,7 @@ class RunReport:
         if self.not_tried:
             lines.append(f"{self.not_tried:,} were not tried.")
         if not self.complete:
-            lines.append("Run it again: it makes only what is not there.")
+            lines.append("Once the causes are mended, run it again: it makes only what is not there.")
         return "\n".join(lines)
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
-from ..errors import PrepareError, SelectionError
+from ..errors import PrepareError, SelectionError, StorageError
 from ..units import format_bytes
 from .job import Job, UnitResult
 from .plans import PLAN_FILE, PreparePlan
@@ -85,7 +85,7 @@ def run_plan(
     job = replace(plan.job(target.text), recheck=recheck)
     _begin(plan, target)
     began = time.monotonic()
-    report = RunReport(target.text)
+    report = RunReport(target.shown)
     state = RunProgress(len(plan.units), pictures_total=plan.pictures)
     sizes = {unit.name: unit.pictures(plan.options.wanted) for unit in plan.units}
     with display(kind_for(progress), verb="Preparing") as shown:
@@ -134,22 +134,42 @@ def make_engine(engine: str | Engine, workers: int | None, options: dict[str, An
 
 def _begin(plan: PreparePlan, target: Target) -> None:
     """Keep the plan beside its shards, and refuse a folder whose shards it would write over or leave behind."""
-    name = f"{plan.config}/{PLAN_FILE}"
-    held, text = None, plan.to_json()
+    problem = refusal(plan, target)
+    if problem:
+        raise PrepareError(problem)
+    name, text = f"{plan.config}/{PLAN_FILE}", plan.to_json()
+    if _held(target, name) != text.encode():
+        target.write_text(name, text)
+    _sweep(plan, target)
+
+
+def refusal(plan: PreparePlan, target: Target) -> str:
+    """Why a plan will not be run into a folder, which holds shards of another one of this name; "" if it does not."""
+    held = _held(target, f"{plan.config}/{PLAN_FILE}")
+    if held is None or held == plan.to_json().encode():
+        return ""
+    problem = _conflict(plan, held)
+    if not problem or not any(name.endswith(".parquet") for name in target.names(plan.config)):
+        return ""
+    return (
+        f"{target.shown}/{plan.config} {problem}. Give another folder, or another config_name= (--config-name); or "
+        "remove it, if it is not needed any more."
+    )
+
+
+def _held(target: Target, name: str) -> bytes | None:
+    """The content of a small file of a target; None if it is not there."""
+    problem = ""
     try:
         with target.open(name) as file:
-            held = file.read()
+            return file.read()
     except (FileNotFoundError, NotADirectoryError):
-        pass
-    if held is not None and held != text.encode():
-        problem = _conflict(plan, held)
-        if problem:
-            raise PrepareError(
-                f"{target.path(plan.config)} {problem}. Give another folder, or another config_name=; or remove it, if "
-                "it is not needed any more."
-            )
-    if held != text.encode():
-        target.write_text(name, text)
+        return None
+    except StorageError:
+        raise
+    except OSError as error:
+        problem = str(error.strerror or error)
+    raise StorageError(f"{target.shown}/{name} cannot be read: {problem}.")
 
 
 def _conflict(plan: PreparePlan, held: bytes) -> str:

@@ -23,7 +23,7 @@ class PrepareEstimate:
     Attributes:
         bytes: Of all shards.
         seconds: With ``workers`` processes on this machine.
-        workers: How many.
+        workers: How many of them have something to do.
         pictures: How many pictures were made to find out.
         seconds_each: Of one worker for one picture, by kind of work.
     """
@@ -37,7 +37,9 @@ class PrepareEstimate:
     def __str__(self) -> str:
         hours, minutes = divmod(round(self.seconds / 60), 60)
         spent = f"{hours} h {minutes:02} min" if hours else f"{minutes} min" if minutes else f"{self.seconds:.0f} s"
-        return f"about {format_bytes(self.bytes)} in {spent} with {self.workers} workers"
+        return (
+            f"about {format_bytes(self.bytes)} in {spent} with {self.workers} worker{'' if self.workers == 1 else 's'}"
+        )
 
 
 def estimate(plan: PreparePlan, workers: int | None = None) -> PrepareEstimate:
@@ -50,7 +52,7 @@ def estimate(plan: PreparePlan, workers: int | None = None) -> PrepareEstimate:
     Raises:
         PrepareError: If the sample cannot be made; neither could the rest.
     """
-    count = workers or usable_cores()
+    count = min(workers or usable_cores(), len(plan.units))
     pictures, size = 0, 0
     each: dict[str, float] = {}
     with tempfile.TemporaryDirectory(prefix="nersemble-sample-") as folder:

@@ -1,11 +1,13 @@
 """A shard: the Parquet file of one unit, with features that `datasets` reads without this package.
 
 The features are written down as every release line from 3.6 on reads them.  What makes a shard the one that a plan asks
-for, the digest of its unit and options, stands in its footer.
+for, the digest of its unit and options, stands in its footer; and so does the SHA-256 of the whole file, but for the
+digits of that itself, so that every bit that changes later is found.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -14,6 +16,7 @@ from typing import Any, BinaryIO
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ..errors import PrepareError
 from .options import PrepareOptions
 from .stages import arrow_type
 
@@ -22,6 +25,9 @@ GROUP_BYTES = 8 << 20
 #: Rows of a row group at most.
 GROUP_ROWS = 256
 FOOTER_KEY = b"nersemble"
+#: In front of the digits of the digest, and what stands for them in the file that it is taken of.
+_MARK, _NO_DIGEST = b'"sha256": "', b"0" * 64
+_BLOCK = 1 << 20
 
 Feature = dict[str, Any]
 
@@ -119,7 +125,8 @@ class ShardWriter:
 
     def __init__(self, path: str, features: dict[str, Feature], unit: str) -> None:
         info = json.dumps({"info": {"features": features}})
-        footer = json.dumps({"unit": unit})
+        footer = json.dumps({"unit": unit, "sha256": _NO_DIGEST.decode()})
+        self._path = path
         fields = [pa.field(name, _arrow(feature)) for name, feature in features.items()]
         self._schema = pa.schema(fields, metadata={b"huggingface": info.encode(), FOOTER_KEY: footer.encode()})
         # Pictures are compressed already; the rest is small.
@@ -152,6 +159,7 @@ class ShardWriter:
         """Write what is left, and the footer."""
         self._flush()
         self._writer.close()
+        seal(self._path)
 
     def __enter__(self) -> ShardWriter:
         return self
@@ -162,6 +170,61 @@ class ShardWriter:
         else:
             self._rows = []
             self._writer.close()
+
+
+def seal(path: str) -> None:
+    """Write the digest of a shard into it.
+
+    Raises:
+        PrepareError: If it has no place for one.
+    """
+    with open(path, "rb+") as file:
+        place = _find_digest(file)
+        if place is None:
+            raise PrepareError(f"{path} has no place for its digest. Please report this.")
+        digest = _digest(file, place)
+        file.seek(place)
+        file.write(digest)
+
+
+def is_undamaged(file: BinaryIO) -> bool:
+    """Whether a shard is as it was when it was made, to the last bit; it is read whole."""
+    place = _find_digest(file)
+    if place is None:
+        return False
+    file.seek(place)
+    return file.read(len(_NO_DIGEST)) == _digest(file, place)
+
+
+def _find_digest(file: BinaryIO) -> int | None:
+    """Where the digits of the digest are: in the footer, whose length stands in front of the last four bytes."""
+    size = file.seek(0, 2)
+    if size < 12:
+        return None
+    file.seek(size - 8)
+    length = int.from_bytes(file.read(4), "little")
+    start = size - 8 - length
+    if start < 0:
+        return None
+    file.seek(start)
+    place = file.read(length).find(_MARK)
+    return None if place < 0 else start + place + len(_MARK)
+
+
+def _digest(file: BinaryIO, place: int) -> bytes:
+    """The digest of a file, as if its own digits were none."""
+    found, at = hashlib.sha256(), 0
+    file.seek(0)
+    for end, instead in ((place, _NO_DIGEST), (None, b"")):
+        while end is None or at < end:
+            block = file.read(_BLOCK if end is None else min(_BLOCK, end - at))
+            if not block:
+                break
+            at += len(block)
+            found.update(block)
+        found.update(instead)
+        file.seek(at + len(instead))
+    return found.hexdigest().encode()
 
 
 def group_rows(file: BinaryIO, columns: Iterable[str] | None = None) -> Iterable[list[dict[str, Any]]]:

@@ -41,6 +41,8 @@ class Target:
         else:
             self.place = os.path.abspath(os.path.expanduser(text))
         self.text = text if self._fs is not None else self.place
+        #: As it may be shown: without the password that a URL can have.
+        self.shown = _without_password(self.text)
 
     def path(self, name: str) -> str:
         """Where a shard lies."""
@@ -52,7 +54,7 @@ class Target:
             root = Path(self.path(below))
             return sorted(path.relative_to(self.place).as_posix() for path in root.rglob("*") if path.is_file())
         prefix = self.place.rstrip("/") + "/"
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(FileNotFoundError), self._asking("listed", below):
             return sorted(path.removeprefix(prefix) for path in self._fs.find(self.path(below)))
         return []
 
@@ -61,14 +63,32 @@ class Target:
 
         Raises:
             FileNotFoundError: If it is not there.
+            StorageError: If the store behind a URL does not answer.
         """
         if self._fs is None:
             return open(self.path(name), "rb")
-        return cast(BinaryIO, self._fs.open(self.path(name), "rb"))
+        with self._asking("read", name):
+            return cast(BinaryIO, self._fs.open(self.path(name), "rb"))
 
     def size(self, name: str) -> int:
         """Length of a shard in bytes."""
-        return os.path.getsize(self.path(name)) if self._fs is None else int(self._fs.size(self.path(name)))
+        if self._fs is None:
+            return os.path.getsize(self.path(name))
+        with self._asking("read", name):
+            return int(self._fs.size(self.path(name)))
+
+    @contextlib.contextmanager
+    def _asking(self, what: str, name: str) -> Iterator[None]:
+        """Turn what a store behind a URL raises into an error of this package; each kind has exceptions of its own."""
+        problem = ""
+        try:
+            yield
+        except FileNotFoundError:
+            raise
+        except Exception as error:  # noqa: BLE001
+            problem = f"{type(error).__name__}: {_without_password(str(error))}"
+        if problem:
+            raise StorageError(f"{self.shown}/{name} cannot be {what}: {problem}.")
 
     def remove(self, name: str) -> None:
         """Remove a file, if it is there."""
@@ -91,6 +111,8 @@ class Target:
             part = self._begin(name)
             yield part
             self._finish(part, name)
+        except StorageError:  # it says what it is about
+            raise
         except OSError as error:
             if error.filename is None and error.errno is None:  # not the disk's
                 raise
@@ -119,15 +141,16 @@ class Target:
             return
         # Of most of these stores a put is whole or not at all; of the others a rename is.
         final = self.path(name)
-        self._fs.makedirs(final.rpartition("/")[0], exist_ok=True)
         beside = f"{final}{_part_suffix()}"
-        try:
-            self._fs.put_file(part, beside)
-            self._fs.mv(beside, final)
-        except BaseException:
-            with contextlib.suppress(Exception):
-                self._fs.rm_file(beside)
-            raise
+        with self._asking("written", name):
+            self._fs.makedirs(final.rpartition("/")[0], exist_ok=True)
+            try:
+                self._fs.put_file(part, beside)
+                self._fs.mv(beside, final)
+            except BaseException:
+                with contextlib.suppress(Exception):
+                    self._fs.rm_file(beside)
+                raise
 
     def write_text(self, name: str, text: str) -> None:
         """Write a small text file."""
@@ -142,6 +165,11 @@ class Target:
         while not place.exists():
             place = place.parent
         return shutil.disk_usage(place).free
+
+
+def _without_password(text: str) -> str:
+    """A text whose URLs have no user and password."""
+    return re.sub(r"(?<=://)[^/@\s]*@", "", text)
 
 
 def _part_suffix() -> str:
@@ -167,12 +195,20 @@ def _open_filesystem(text: str) -> tuple[Any, str]:
     import fsspec
 
     problem = ""
+    shown = _without_password(text)
+    if text.partition("://")[0].partition("::")[0] == "hf" or "hf://" in text:
+        raise SelectionError(
+            f"Nothing is prepared straight into {shown}: a data set of the hub can be public, and these are faces. "
+            "Prepare into a folder, and push that with `nersemble push`, which looks."
+        )
     try:
         fs, place = fsspec.core.url_to_fs(text)
-    except (ImportError, ValueError) as error:
-        problem = str(error)
+    except Exception as error:  # noqa: BLE001 - each kind of store has exceptions of its own
+        problem = _without_password(str(error)) or type(error).__name__
     if problem:
-        raise SelectionError(f"Nothing can be written to {text}: {problem}. Give a folder, or a URL that fsspec knows.")
+        raise SelectionError(
+            f"Nothing can be written to {shown}: {problem}. Give a folder, or a URL that fsspec knows and can reach."
+        )
     if getattr(fs, "protocol", "") in ("nersemble", "http", "https") or "nersemble" in str(fs.protocol):
         raise SelectionError(f"{text.split('://')[0]}:// is read-only. Give a folder, or a URL that can be written to.")
     return fs, place
@@ -185,5 +221,5 @@ def check_is_folder(target: Target) -> str:
         PrepareError: If it is a URL.
     """
     if target.text != target.place:
-        raise PrepareError(f"{target.text} is not a folder of this machine. Copy it into one first.")
+        raise PrepareError(f"{target.shown} is not a folder of this machine. Copy it into one first.")
     return target.place

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ from ..layout import AssetPath, canonical_sequence
 from ..timesteps import Timesteps
 
 #: Counts up when the shard of an equal unit would come out differently.
-UNIT_VERSION = 1
+UNIT_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -31,12 +31,14 @@ class UnitVideo:
         facts: What its header says.
         bytes: Length of the file.
         calibration: Digest of the camera's matrices.
+        fingerprint: What tells the video from others of that length (``VideoDecoder.fingerprint``).
     """
 
     camera: str
     facts: VideoFacts
     bytes: int = 0
     calibration: str = ""
+    fingerprint: str = ""
 
 
 @dataclass(frozen=True)
@@ -97,9 +99,8 @@ class Unit:
             "start": self.start,
             "stop": self.stop,
             "videos": [
-                [video.camera, facts.num_frames, facts.width, facts.height, facts.fps, video.bytes, video.calibration]
+                [video.camera, *astuple(video.facts), video.bytes, video.calibration, video.fingerprint]
                 for video in self.videos
-                for facts in [video.facts]
             ],
         }
 
@@ -107,8 +108,8 @@ class Unit:
     def from_dict(cls, held: dict[str, Any]) -> Unit:
         """Read back what ``as_dict`` gave."""
         videos = tuple(
-            UnitVideo(camera, VideoFacts(*facts), size, calibration)
-            for camera, *facts, size, calibration in held["videos"]
+            UnitVideo(camera, VideoFacts(*facts), size, calibration, fingerprint)
+            for camera, *facts, size, calibration, fingerprint in held["videos"]
         )
         return cls(held["participant"], held["sequence"], held["start"], held["stop"], videos)
 

@@ -20,7 +20,7 @@ from ..progress import Count
 from ..units import format_bytes
 from .job import Job
 from .plans import PreparePlan
-from .shard import group_rows, read_header
+from .shard import group_rows, is_undamaged, read_header
 from .target import PART, Target
 from .unit import Unit
 
@@ -55,6 +55,7 @@ class ShardReport:
         pictures: Pictures that were decoded.
         bytes: Bytes of the shards.
         findings: What is wrong.
+        decoded: Whether pictures were decoded.
         seconds: How long it took.
     """
 
@@ -64,6 +65,7 @@ class ShardReport:
     pictures: int = 0
     bytes: int = 0
     findings: list[ShardFinding] = field(default_factory=list)
+    decoded: bool = True
     seconds: float = 0.0
 
     @property
@@ -89,15 +91,19 @@ class ShardReport:
             "rows": self.rows,
             "pictures": self.pictures,
             "bytes": self.bytes,
+            "decoded": self.decoded,
             "findings": [{"shard": found.shard, "reason": found.reason} for found in self.findings],
             "seconds": round(self.seconds, 3),
         }
 
     def __str__(self) -> str:
-        told = f"{self.rows:,} rows, {self.pictures:,} pictures, {format_bytes(self.bytes)} in {self.target}"
+        pictures = f"{self.pictures:,} pictures, " if self.decoded else ""
+        told = f"{self.rows:,} rows, {pictures}{format_bytes(self.bytes)} in {self.target}"
         if self.sound:
-            return f"Sound: {self.shards:,} shards, {told}: every planned row once, every picture decodes."
-        lines = [f"{len(self.findings):,} of {self.shards:,} shards are not as planned; right are {told}."]
+            looked = "every picture decodes" if self.decoded else "as it was made; pictures were not decoded"
+            return f"Sound: {self.shards:,} shards, {told}: every planned row once, {looked}."
+        wrong = "1 thing is" if len(self.findings) == 1 else f"{len(self.findings):,} things are"
+        lines = [f"{wrong} not as planned of {self.shards:,} shards; right are {told}."]
         lines += [f"  {found}" for found in self.findings[:SHOWN]]
         if len(self.findings) > SHOWN:
             lines.append(f"  and {len(self.findings) - SHOWN:,} more")
@@ -131,7 +137,7 @@ def verify_shards(
     began = time.monotonic()
     target = Target(folder)
     job = plan.reading_job(target.text)
-    report = ShardReport(target.text, len(plan.units))
+    report = ShardReport(target.shown, len(plan.units), decoded=decode)
     state = Count(len(plan.units))
 
     def check(unit: Unit) -> _Check:
@@ -178,15 +184,20 @@ class _Check:
             problem = str(error)
         except (OSError, pa.ArrowException) as error:
             problem = f"it cannot be read: {error}"
+        except (KeyError, TypeError, ValueError, IndexError) as error:  # rows of another kind
+            problem = f"its rows are not those of the plan ({type(error).__name__}: {error})"
         self.problem = problem
 
     def _check(self, name: str) -> None:
         with self._job.output.open(name) as file:
             header = read_header(file)
+            whole = header is not None and is_undamaged(file)
         if header is None:
             raise _WrongError("it is no whole shard of this package")
         if header.unit != self._job.digest_of(self._unit):
             raise _WrongError("it was made with other options, or from other videos")
+        if not whole:
+            raise _WrongError("it was damaged after it was made: its checksum does not match")
         expected = self._unit.rows(self._wanted, self._job.options.rows)
         with self._job.output.open(name) as file:
             place = 0

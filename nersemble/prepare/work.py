@@ -8,6 +8,7 @@ decoded.
 from __future__ import annotations
 
 import errno
+import re
 import tempfile
 import time
 from collections import defaultdict
@@ -23,11 +24,12 @@ from ..errors import AccessError, AssetNotFoundError, FrameError, NersembleError
 from ..layout import canonical_sequence
 from ..memory import give_back
 from ..opening import START_READ, open_video
+from ..transport.base import disk_problem
 from ..video import VideoDecoder
 from ..video.decoder import FIRST_READ
 from .encode import SUFFIXES, encode_clip, picture_encoder
 from .job import Job, UnitResult
-from .shard import ShardWriter, features_of, group_rows, read_header
+from .shard import ShardWriter, features_of, is_undamaged, read_header
 from .stages import StageInput, run_stages
 from .unit import Unit, UnitVideo
 from .view import UnitView
@@ -37,6 +39,8 @@ Picture = NDArray[np.uint8]
 _STOPPING = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM}
 #: Bytes of encoded pictures of a unit that are held in memory; more are put on disk until their moments are written.
 SPOOL_BYTES = 16 << 20
+#: What may be the access URL in what a library says.
+_URL = re.compile(r"https?://\S+")
 
 
 def run_unit(job: Job, unit: Unit) -> UnitResult:
@@ -53,6 +57,8 @@ def run_unit(job: Job, unit: Unit) -> UnitResult:
         stops = isinstance(error, AccessError) or (isinstance(error, StorageError) and error.errno in _STOPPING)
     except MemoryError:
         problem = "the memory is not enough. Take fewer workers"
+    except Exception as error:  # noqa: BLE001 - a library's: of an encoder, say, that does not take this size
+        problem = f"{type(error).__name__}: {_URL.sub('a URL', str(error))}"
     return UnitResult(unit.name, told.outcome, reason=problem, stops=stops)
 
 
@@ -94,10 +100,10 @@ def is_whole(job: Job, unit: Unit) -> bool:
             rows = len(unit.rows(job.options.wanted, job.options.rows))
             if header is None or header.unit != job.digest_of(unit) or header.rows != rows:
                 return False
-            return not job.recheck or sum(map(len, group_rows(file))) == rows
+            return not job.recheck or is_undamaged(file)
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
         return False
-    except (OSError, pa.ArrowException):  # its checksums say so
+    except (OSError, pa.ArrowException):
         return False
 
 
@@ -240,10 +246,19 @@ class _Kept:
         """Put the bytes of a picture into the file; any other value is kept as it is."""
         if not isinstance(value, dict):
             return cls(value, None)
-        start = spool.seek(0, 2)
-        start = spool.tell() if start is None else start  # before Python 3.11
-        spool.write(value["bytes"])
-        return cls(value["path"], (start, len(value["bytes"])))
+        problem: OSError | None = None
+        try:
+            start = spool.seek(0, 2)
+            start = spool.tell() if start is None else start  # before Python 3.11
+            spool.write(value["bytes"])
+            return cls(value["path"], (start, len(value["bytes"])))
+        except OSError as error:
+            problem = error
+        raise StorageError(
+            f"The folder for temporary files, {tempfile.gettempdir()}, does not take the encoded pictures of a unit: "
+            f"{disk_problem(problem)}. Name one with more space in TMPDIR",
+            problem.errno,
+        )
 
     def get(self, spool: Any) -> Any:
         """The value."""
@@ -268,6 +283,8 @@ def _bytes_of(values: dict[str, Any]) -> int:
 def _check_unchanged(path: str, video: UnitVideo, decoder: VideoDecoder) -> None:
     planned = (video.facts.num_frames, video.facts.width, video.facts.height, video.bytes)
     found = (len(decoder), decoder.width, decoder.height, decoder.num_bytes)
+    if found == planned and decoder.fingerprint != video.fingerprint:
+        raise FrameError(f"{path} has become another video of that length since the work was planned. Plan again.")
     if found != planned:
         raise FrameError(
             f"{path} has changed since the work was planned: {found[0]} frames of {found[1]} x {found[2]} in "

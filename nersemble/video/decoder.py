@@ -50,8 +50,7 @@ class VideoDecoder:
     Args:
         video: A path, or a seekable binary file object.
         name: How messages call the video; the path by default.
-        threads: Codec threads; by default one in worker processes, and up to two in a lone process.  A lone frame near
-            its keyframe is decoded by one.
+        threads: Codec threads; by default one in worker processes and for lone frames near their keyframe, or else two.
         first_read: Bytes asked for at first of a remote video: enough for its header.
 
     May be shared by threads (calls wait for each other) and used after fork (it opens itself anew).
@@ -120,6 +119,11 @@ class VideoDecoder:
     def num_bytes(self) -> int:
         """Length of the file in bytes."""
         return self._source.size()
+
+    @property
+    def fingerprint(self) -> str:
+        """What tells the video from others, as far as its header does."""
+        return self.index.digest(self._packets.sizes)
 
     @property
     def held_bytes(self) -> float:

@@ -258,6 +258,11 @@ class Mp4Packets:
         """Bytes held in memory."""
         return self._reader.held_bytes
 
+    @property
+    def sizes(self) -> NDArray[np.int64]:
+        """``(packets,)`` bytes of each."""
+        return self._index.size
+
     def read(self, first: int, last: int) -> list[bytes]:
         """Packets ``first`` to ``last``, the last one included, in one read; fewer where the file is cut off."""
         offset, size = self._index.offset[first : last + 1], self._index.size[first : last + 1]

@@ -6,6 +6,7 @@ the index, because frames that are shown may need them, but they have no timeste
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -27,6 +28,10 @@ class PacketReader(Protocol):
     @property
     def held_bytes(self) -> int:
         """Bytes held in memory."""
+
+    @property
+    def sizes(self) -> NDArray[np.int64]:
+        """``(packets,)`` bytes of each."""
 
     def read(self, first: int, last: int) -> list[bytes]:
         """Packets ``first`` to ``last``, the last one included; fewer where the file is cut off."""
@@ -89,6 +94,16 @@ class PacketIndex:
     def num_frames(self) -> int:
         """How many timesteps the video has."""
         return len(self.packet_of)
+
+    def digest(self, sizes: NDArray[np.int64]) -> str:
+        """What tells the video from others: a digest of the codec's header and of each packet's time and size."""
+        found = hashlib.sha256(f"{self.codec} {self.width} {self.height} {self.rotation} {self.fps}".encode())
+        for numbers in (self.pts, sizes):
+            found.update(np.ascontiguousarray(numbers, "<i8").tobytes())
+        for flags in (self.keyframe, self.shown):
+            found.update(np.packbits(flags).tobytes())
+        found.update(self.extradata)
+        return found.hexdigest()[:16]
 
     @property
     def display_size(self) -> tuple[int, int]:

@@ -15,6 +15,7 @@ import av
 import av.error
 import numpy as np
 from av.stream import Disposition
+from numpy.typing import NDArray
 
 from ..errors import FrameError
 from .fields import Packet, join_fields
@@ -52,6 +53,11 @@ class ScannedPackets:
     def held_bytes(self) -> int:
         """Bytes held in memory: all of them."""
         return sum(map(len, self.data))
+
+    @property
+    def sizes(self) -> NDArray[np.int64]:
+        """``(packets,)`` bytes of each."""
+        return np.array([len(packet) for packet in self.data], np.int64)
 
     def read(self, first: int, last: int) -> list[bytes]:
         """Packets ``first`` to ``last``, the last one included."""

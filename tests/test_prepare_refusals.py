@@ -1,0 +1,201 @@
+"""What is not prepared, or not taken for prepared, and how that is said."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import struct
+import subprocess
+import sys
+
+import pytest
+from _prepared import SMALL, digests, shards, small_plan
+
+from nersemble import prepare
+from nersemble.errors import FrameError, PrepareError, SelectionError, StorageError
+from nersemble.prepare.sample import estimate
+
+WORDS = "--participant 240 --sequence EXP-1-head --camera 222200037 --scale 0.25 --timesteps 0:6".split()
+
+
+def run(*words, folder=None):
+    return subprocess.run(
+        [sys.executable, "-m", "nersemble", *map(str, words)], capture_output=True, text=True, cwd=folder
+    )
+
+
+@pytest.fixture
+def capture(demo_folder, tmp_path):
+    """A copy of a participant, to be changed."""
+    shutil.copytree(demo_folder / "240", tmp_path / "capture" / "240")
+    return tmp_path / "capture"
+
+
+# --- where to ---
+
+
+@pytest.mark.parametrize("target", ["hf://datasets/alice/faces", "simplecache::hf://datasets/alice/faces"])
+def test_nothing_is_prepared_straight_into_the_hub(demo_folder, target):
+    """A data set there can be public; `push` looks."""
+    with pytest.raises(SelectionError, match="nersemble push"):
+        small_plan(demo_folder).run(target, workers=1)
+
+
+def test_a_password_in_a_target_is_not_repeated(demo_folder):
+    target = "ftp://user:s3cretword@127.0.0.1:1/shards"
+    with pytest.raises((SelectionError, StorageError)) as caught:
+        small_plan(demo_folder).run(target, workers=1)
+    assert "127.0.0.1" in str(caught.value)
+    assert "s3cretword" not in str(caught.value)
+    done = run("prepare", target, *WORDS, "--data-dir", demo_folder, "--dry-run")
+    assert done.returncode == 1
+    assert "s3cretword" not in done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_plan_that_cannot_be_read_is_said_in_a_line(demo_folder, tmp_path):
+    (tmp_path / "out/participant_240/plan.json").mkdir(parents=True)
+    with pytest.raises(StorageError, match=r"plan\.json cannot be read"):
+        small_plan(demo_folder).run(tmp_path / "out", workers=1)
+    for command in ("verify", "status"):
+        done = run(command, tmp_path / "out")
+        assert done.returncode == 1
+        assert "plan.json" in done.stderr
+        assert "Traceback" not in done.stderr
+
+
+def test_a_run_that_made_nothing_does_not_stand_in_the_way_of_other_options(demo_folder, tmp_path):
+    other = small_plan(demo_folder, image_format="png")
+    (tmp_path / other.config).mkdir()
+    (tmp_path / other.config / "plan.json").write_text(other.to_json())
+    plan = small_plan(demo_folder)
+    assert plan.run(tmp_path, workers=1).complete
+    assert prepare.load_plan(tmp_path) == plan
+    with pytest.raises(PrepareError, match="other options"):
+        other.run(tmp_path, workers=1)
+
+
+def test_a_dry_run_says_what_would_be_refused(demo_folder, tmp_path):
+    words = ("prepare", tmp_path / "out", *WORDS, "--data-dir", demo_folder)
+    assert run(*words, "--yes", "--quiet").returncode == 0
+    assert run(*words, "--dry-run").returncode == 0
+    done = run(*words, "--dry-run", "--format", "png")
+    assert done.returncode == 1
+    assert "This will be refused" in done.stdout
+    told = run(*words, "--dry-run", "--format", "png", "--json")
+    assert (told.returncode, "other options" in json.loads(told.stdout)["refusal"]) == (1, True)
+    assert run(*words, "--dry-run", "--engine", "cloud").returncode == 1
+
+
+# --- what from ---
+
+
+def test_another_video_of_the_same_length_is_noticed(capture, tmp_path):
+    """Its file has as many bytes, its frames are as many and as large."""
+    images = capture / "240/sequences/EXP-1-head/images"
+    mine, other = sorted(images.iterdir(), key=lambda path: path.stat().st_size)[-2:]
+    cameras = [mine.stem.removeprefix("cam_")]
+    plan = small_plan(capture, cameras=cameras)
+    assert plan.run(tmp_path / "out", workers=1).complete
+    before = digests(tmp_path / "out")
+    free = other.stat().st_size - mine.stat().st_size
+    assert free >= 8
+    # The shorter one, padded to the length of the other, takes its place.
+    padded = mine.read_bytes() + struct.pack(">I4s", free, b"free") + bytes(free - 8)
+    plan_of_other = small_plan(capture, cameras=[other.stem.removeprefix("cam_")])
+    other.write_bytes(padded)
+    changed = small_plan(capture, cameras=[other.stem.removeprefix("cam_")])
+    facts = [unit.videos[0].facts for unit in plan_of_other.units]
+    if facts != [unit.videos[0].facts for unit in changed.units]:
+        pytest.fail("the two videos of the demo are to be of one kind")
+    assert changed.units[0].videos[0].bytes == plan_of_other.units[0].videos[0].bytes
+    assert changed.hash != plan_of_other.hash
+    report = plan_of_other.run(tmp_path / "other", workers=1)
+    assert all("has become another video" in reason for reason in report.failed.values())
+    assert len(report.failed) == len(plan_of_other.units)
+    assert digests(tmp_path / "out") == before
+
+
+def test_an_empty_video_is_an_error_of_the_plan(capture):
+    (capture / "240/sequences/EXP-1-head/images/cam_222200037.mp4").write_bytes(b"")
+    with pytest.raises(FrameError, match=r"cam_222200037\.mp4"):
+        small_plan(capture)
+
+
+@pytest.mark.parametrize(
+    ("participants", "cameras"),
+    [
+        ((one for one in [240]), ["222200037", "222200042"]),
+        ({240}, {"222200042", "222200037"}),
+        ([[240]], [["222200037"], "222200042"]),
+        ((240,), ("222200037", "222200042")),
+    ],
+)
+def test_a_selection_may_be_any_iterable(demo_folder, participants, cameras):
+    given = {**SMALL, "participants": participants, "cameras": cameras}
+    plan = prepare.plan(**given, data_dir=demo_folder, scale=0.5, chunk=12)
+    assert plan.hash == small_plan(demo_folder, participants=[240]).hash
+    assert plan.selected["cameras"] == "222200037,222200042"
+
+
+def test_webp_has_a_largest_picture(demo_folder):
+    with pytest.raises(SelectionError, match="16383"):
+        small_plan(demo_folder, scale=None, size=(16384, 100), image_format="webp")
+
+
+# --- the command line ---
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--engine-option", "workers=2"], "--engine-option workers="),
+        (["--engine-option", "folder=x"], "--engine-option folder="),
+        (["--stage", "raising:mask"], "ZeroDivisionError"),
+        (["--stage", "wrong:mask"], "SyntaxError"),
+    ],
+)
+def test_mistakes_are_a_line(demo_folder, tmp_path, words, said):
+    (tmp_path / "raising.py").write_text("1 / 0\n")
+    (tmp_path / "wrong.py").write_text("def mask(:\n")
+    done = run("prepare", "out", *WORDS, "--data-dir", demo_folder, *words, "--yes", folder=tmp_path)
+    assert done.returncode == 1
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_nothing_selected_names_the_options_of_the_command_line(demo_folder, tmp_path):
+    done = run("prepare", tmp_path / "out", "--data-dir", demo_folder)
+    assert done.returncode == 1
+    assert "--participant" in done.stderr
+
+
+def test_an_estimate_counts_no_worker_that_has_nothing_to_do(demo_folder):
+    plan = small_plan(demo_folder, chunk=1000)
+    assert len(plan.units) == 1
+    reckoned = estimate(plan, workers=64)
+    assert reckoned.workers == 1
+    assert str(reckoned).endswith("with 1 worker")
+
+
+def test_a_folder_of_shards_is_known_from_inside_and_by_its_plan(demo_folder, tmp_path):
+    plan = small_plan(demo_folder)
+    assert plan.run(tmp_path / "out", workers=1).complete
+    inside = tmp_path / "out" / plan.config
+    for command in ("verify", "status"):
+        for place, folder in ((".", inside), ("..", inside / "240"), ("plan.json", inside)):
+            done = run(command, place, folder=folder)
+            assert done.returncode == 0, done.stderr
+            assert "Sound" in done.stdout or "0 shards" in done.stdout
+    assert "pictures were not decoded" in run("verify", inside).stdout
+    assert "every picture decodes" in run("verify", inside, "--deep").stdout
+
+
+def test_a_home_folder_is_meant_everywhere(demo_folder, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    plan = small_plan(demo_folder)
+    assert plan.run("~/shards", workers=1).complete
+    assert len(shards(tmp_path / "shards")) == len(plan.units)
+    assert prepare.load_plan("~/shards") == plan
+    assert plan.verify(os.path.join("~", "shards")).sound
