@@ -14,6 +14,7 @@ NersembleError
 
 AudienceWarning (UserWarning)              who will be able to see the faces that are pushed
 MissingAssetWarning (UserWarning)          listed files that are not there, named once
+StageWarning (UserWarning)                 what a stage refers to and cannot be told apart when it changes
 StaleCatalogWarning (UserWarning)          the catalogue of an earlier day is used, because the server does not answer
 
 Each error is also the builtin a caller would already catch.  Messages name published paths such as
@@ -35,6 +36,7 @@ __all__ = [
     "PrepareError",
     "PushError",
     "SelectionError",
+    "StageWarning",
     "StaleCatalogWarning",
     "StorageError",
     "TransportError",
@@ -102,6 +104,10 @@ class AudienceWarning(UserWarning):
 
 class MissingAssetWarning(UserWarning):
     """Files that the metadata lists and the server or folder does not have."""
+
+
+class StageWarning(UserWarning):
+    """A stage refers to what cannot be told by its value, and has no ``version``."""
 
 
 class StaleCatalogWarning(UserWarning):

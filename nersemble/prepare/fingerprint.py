@@ -2,24 +2,37 @@
 
 from __future__ import annotations
 
+import dis
+import enum
 import functools
 import hashlib
+import importlib.util
 import inspect
 import json
-from collections.abc import Mapping
+import types
+import warnings
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
-from ..errors import SelectionError
+from ..errors import SelectionError, StageWarning
+from .owners import package_of
 from .stages import Stage
+from .told import Values, is_own, mix, name_of
+
+#: Names in a module that say where it lies.
+_MACHINE = {"__file__", "__path__", "__cached__", "__spec__", "__loader__", "__builtins__"}
+#: Untold values that a warning names.
+_NAMED = 5
 
 
 def describe_stage(one: Stage) -> dict[str, Any]:
     """What a plan keeps of a stage: its name, columns, and a digest of what it is made of, as far as that can be read.
 
-    That is its source, and its ``version`` if it has one; else the plain values that it refers to (globals, closures,
-    defaults, attributes, arguments of a ``functools.partial``), and the functions, in the same way.
+    That is its source, and its ``version`` if it has one; else the values that it refers to (globals, closures,
+    defaults, attributes, arguments of a ``functools.partial``), the caller's own functions, classes and modules among
+    them in the same way, and the versions of packages. Warns of values that only their type tells.
 
     Raises:
         SelectionError: If its source cannot be read, and it has no ``version`` to tell it by.
@@ -33,31 +46,143 @@ def describe_stage(one: Stage) -> dict[str, Any]:
             f"The source of the stage {name} cannot be read, so that a plan cannot tell it from another one. Define it "
             "in a file, or give it an attribute `version`."
         )
-    told = hashlib.sha256(
-        json.dumps([source, str(version) if version is not None else _values_of(one)]).encode()
-    ).hexdigest()[:16]
-    return {"name": name, "columns": dict(one.columns), "source": told}  # type: ignore[attr-defined]
+    told = str(version)
+    if version is None:
+        values = References()
+        told = values.tell(one, "")
+        if values.untold:
+            untold = list(dict.fromkeys(values.untold))
+            more = f" and {len(untold) - _NAMED} more" if len(untold) > _NAMED else ""
+            warnings.warn(
+                f"The stage {name} refers to {', '.join(untold[:_NAMED])}{more}, told by type or name alone: when that "
+                "changes, old shards are kept. Give the stage an attribute `version`, and change it with them.",
+                StageWarning,
+                stacklevel=3,
+            )
+    digest = hashlib.sha256(json.dumps([source, told]).encode()).hexdigest()[:16]
+    return {"name": name, "columns": dict(one.columns), "source": digest}  # type: ignore[attr-defined]
 
 
-def _values_of(one: Any, seen: frozenset[int] = frozenset()) -> list[Any]:
-    """What a stage refers to, in a fixed order: plain values, and functions by their source and what they refer to."""
-    if id(one) in seen:
-        return []
-    seen |= {id(one)}
-    if isinstance(one, functools.partial):
-        return [_values_of(one.func, seen), _plain(list(one.args)), _plain(one.keywords)]
-    if not inspect.isroutine(one):
-        return [_plain(getattr(one, "__dict__", {})), _values_of(type(one).__call__, seen)]
-    function = inspect.unwrap(getattr(one, "__func__", one))
-    code = getattr(function, "__code__", None)
-    if code is None:
-        return []
-    used = {name: function.__globals__[name] for name in code.co_names if name in function.__globals__}
-    closed = dict(zip(code.co_freevars, map(_cell, function.__closure__ or ()), strict=True))
-    functions = [value for value in [*used.values(), *closed.values()] if inspect.isfunction(value)]
-    helpers = [[_source_of(value), _values_of(value, seen)] for value in functions]
-    mine = getattr(getattr(one, "__self__", None), "__dict__", {})
-    return [*map(_plain, (used, closed, [function.__defaults__, function.__kwdefaults__], mine)), helpers]
+class References(Values):
+    """Tells code too: the caller's own by its source and what it refers to, that of packages by name and version."""
+
+    def refer(self, value: Any, where: str) -> str | None:
+        """The digest of a function, method, class or module; None for other things."""
+        if isinstance(value, types.ModuleType):
+            return self._module(value, frozenset(), where)
+        if isinstance(value, type):
+            return self._class(value, where)
+        if isinstance(value, types.FunctionType):
+            return self._function(value, where)
+        if isinstance(value, types.MethodType):
+            return mix(self.tell(value.__func__, where), self.tell(value.__self__, where))
+        if hasattr(value, "__wrapped__") and callable(value):  # a cache, say, or something compiled
+            return mix(type(value).__name__, self.tell(value.__wrapped__, where))
+        if isinstance(value, types.BuiltinMethodType) and not isinstance(
+            value.__self__, (types.ModuleType, type(None))
+        ):
+            return mix(value.__name__, self.tell(value.__self__, where))
+        if isinstance(value, np.ufunc):
+            return mix(f"{package_of('numpy')} {value.__name__}")
+        named = isinstance(getattr(value, "__qualname__", None), str) and callable(value)
+        return mix(name_of(value)) if named else None
+
+    def _function(self, function: types.FunctionType, where: str) -> str:
+        wrapped, space, code = getattr(function, "__wrapped__", None), function.__globals__, function.__code__
+        told = [] if wrapped is None else [self.tell(wrapped, where)]
+        if package_of(str(space.get("__name__", ""))) is not None:
+            if wrapped is None and function.__closure__:  # made by a call, of what was given to it
+                self.untold.append(where or function.__qualname__)
+            return mix(name_of(function), *told)
+        names = frozenset(name for one in _nested(code) for name in one.co_names)
+        used = {name: space[name] for name in names & space.keys() - _MACHINE}
+        closed = dict(zip(code.co_freevars, map(_cell, function.__closure__ or ()), strict=True))
+        others = {name: one for name, one in vars(function).items() if name not in ("__wrapped__", "columns")}
+        return mix(
+            _source_of(code) or self._compiled(code, where),
+            self._followed(used, names, where),
+            self._followed(closed, names, where),
+            self.tell([function.__defaults__, function.__kwdefaults__], f"{where}()"),
+            self.named(others, where),
+            *self._imported(code, space, where),
+            *told,
+        )
+
+    def _followed(self, values: Mapping[str, Any], names: frozenset[str], where: str) -> str:
+        """Values by name, with what code that uses ``names`` can take out of modules among them."""
+        parts: list[str] = []
+        for name in sorted(values):
+            value, place = values[name], f"{where}.{name}" if where else name
+            module = isinstance(value, types.ModuleType)
+            parts += [name, self._module(value, names, place) if module else self.tell(value, place)]
+        return mix(*parts)
+
+    def _module(self, module: types.ModuleType, names: frozenset[str], where: str) -> str:
+        package = package_of(module.__name__)
+        if package is not None:
+            return mix(package, module.__name__)
+        held = {name: vars(module)[name] for name in names & vars(module).keys() - _MACHINE}
+        return self.once((id(module), names), module, lambda: self._followed(held, names, where))
+
+    def _imported(self, code: types.CodeType, space: Mapping[str, Any], where: str) -> Iterator[str]:
+        """What code imports as it runs; nothing is imported to look into it, so that the caller's own is untold."""
+        for name in sorted({name for one in _nested(code) for name in _imports(one, space.get("__package__") or "")}):
+            package = package_of(name)
+            if package is None:
+                self.untold.append(f"{where}.import {name}" if where else f"import {name}")
+            yield mix("import", name, str(package))
+
+    def _compiled(self, code: types.CodeType, where: str) -> str:
+        """Code without source."""
+        constants = [self._compiled(one, where) if isinstance(one, types.CodeType) else one for one in code.co_consts]
+        return mix(code.co_code.hex(), *code.co_names, self.tell(constants, where))
+
+    def _class(self, kind: type, where: str) -> str:
+        if not is_own(kind):
+            return mix(name_of(kind))
+        return mix(*(self._own_class(base, where) if is_own(base) else name_of(base) for base in kind.__mro__))
+
+    def _own_class(self, kind: type, where: str) -> str:
+        source, held = _source_of(kind), {}
+        if issubclass(kind, enum.Enum):
+            held = {f"{name}=": member.value for name, member in kind.__members__.items()}
+        for name, value in vars(kind).items():
+            functions = [one for one in _functions_of(value) if not source or _source_of(one.__code__)]
+            held |= {f"{name} {number}" if number else name: one for number, one in enumerate(functions)}
+            if not functions and not (name.startswith("_") and name.endswith("_")) and name != "_abc_impl":
+                bound = hasattr(type(value), "__get__") and not is_own(type(value))
+                held |= {} if bound else {name: value}
+        return mix(source, self.named(held, where))
+
+
+def _functions_of(member: Any) -> list[types.FunctionType]:
+    """The functions of a member of a class: a method, or those behind a property."""
+    if isinstance(member, property):
+        found = [member.fget, member.fset, member.fdel]
+    else:
+        found = [getattr(member, "__func__", getattr(member, "func", member))]
+    return [one for one in found if isinstance(one, types.FunctionType)]
+
+
+def _nested(code: types.CodeType) -> Iterator[types.CodeType]:
+    """Code, with that of the functions, lambdas, classes and comprehensions in it."""
+    yield code
+    for one in code.co_consts:
+        if isinstance(one, types.CodeType):
+            yield from _nested(one)
+
+
+def _imports(code: types.CodeType, package: str) -> Iterator[str]:
+    """Modules that code imports as it runs, by their full names."""
+    steps = list(dis.get_instructions(code))
+    for number, step in enumerate(steps):
+        if step.opname == "IMPORT_NAME":
+            level = steps[number - 2].argval
+            name = "." * (level if isinstance(level, int) else 0) + str(step.argval)
+            try:
+                yield importlib.util.resolve_name(name, package)
+            except ImportError:  # of no package, so that it fails
+                yield name
 
 
 def _source_of(kind: Any) -> str:
@@ -72,17 +197,3 @@ def _cell(cell: Any) -> Any:
         return cell.cell_contents
     except ValueError:  # not filled yet
         return None
-
-
-def _plain(value: Any) -> Any:
-    """A value as JSON, with arrays by their bytes; what is neither plain nor made of that is told by its type alone."""
-    if value is None or isinstance(value, (bool, int, float, str)):
-        return value
-    if isinstance(value, np.ndarray) and not value.dtype.hasobject:
-        return [str(value.dtype), list(value.shape), hashlib.sha256(np.ascontiguousarray(value).tobytes()).hexdigest()]
-    if isinstance(value, Mapping):
-        return {str(key): _plain(value[key]) for key in sorted(value, key=str)}
-    if isinstance(value, (list, tuple, set, frozenset)):
-        items = [_plain(item) for item in value]
-        return sorted(items, key=json.dumps) if isinstance(value, (set, frozenset)) else items
-    return type(value).__name__

@@ -90,7 +90,7 @@ def plan(
         units=units,
         selected={name: _said(value) for name, value in written.items()},
         encoder=encoder_for(checked),
-        stages_told=tuple(describe_stage(one) for one in functions),
+        stages_told=tuple(map(describe_stage, functions)),
         stages=functions,
         data_dir=None if data_dir is None else folder,
         from_cache=from_cache,
