@@ -18,7 +18,7 @@ from nersemble.prepare import owners
 from nersemble.prepare.fingerprint import describe_stage
 
 IMPORTS = """\
-import collections, dataclasses, datetime, decimal, enum, functools, logging, pathlib, re, threading, types
+import collections, dataclasses, datetime, decimal, enum, functools, logging, pathlib, re, threading, types, typing
 import numpy as np
 import nersemble
 import helpers
@@ -96,6 +96,7 @@ VALUES = {
         "dataclasses.make_dataclass('D', ['x', 'y'])(1, b'2')",
         "dataclasses.make_dataclass('D', ['x', 'y'])(1, b'3')",
     ),
+    "named tuple": ("collections.namedtuple('T', 'x')(b'1')", "collections.namedtuple('T', 'x')(b'2')"),
     "namespace": ("types.SimpleNamespace(a=b'1')", "types.SimpleNamespace(a=b'2')"),
     "partial": ("functools.partial(max, b'1')", "functools.partial(max, b'2')"),
     "partial's function": ("functools.partial(max, 1)", "functools.partial(min, 1)"),
@@ -199,10 +200,15 @@ class Settings:
     kinds: frozenset = frozenset({"a", "b", "c", Kind.A, Kind.B})
     names: dict = dataclasses.field(default_factory=lambda: {"x": {"p", "q", "r", "s"}})
 
+class Pair(typing.NamedTuple):
+    first: int = 1
+    second: str = "a"
+
 def one(): return two()
 def two(): return one()
 log, lock, missing = logging.getLogger("masks"), threading.Lock(), object()
-VALUE = [Settings(), {one, two, helpers.f, max, Settings}, {"1", b"1", 1.5, None, ("t", "u")}, np.linspace(0, 1, 7)]
+NUMBERS = np.linspace(0, 1, 7)
+VALUE = [Settings(), Pair(2), Pair, {one, two, helpers.f, max, Settings}, {"1", b"1", 1.5, None, ("t", "u")}, NUMBERS]
 """
 USED = "(VALUE, Kind.A, Settings, helpers.f(), log, lock, missing, __file__)"
 

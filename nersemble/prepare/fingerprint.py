@@ -147,6 +147,8 @@ class References(Values):
         if issubclass(kind, enum.Enum):
             held = {f"{name}=": member.value for name, member in kind.__members__.items()}
         for name, value in vars(kind).items():
+            if name.startswith("_") and _is_made(value):
+                continue
             functions = [one for one in _functions_of(value) if not source or _source_of(one.__code__)]
             held |= {f"{name} {number}" if number else name: one for number, one in enumerate(functions)}
             if not functions and not (name.startswith("_") and name.endswith("_")) and name != "_abc_impl":
@@ -162,6 +164,13 @@ def _functions_of(member: Any) -> list[types.FunctionType]:
     else:
         found = [getattr(member, "__func__", getattr(member, "func", member))]
     return [one for one in found if isinstance(one, types.FunctionType)]
+
+
+def _is_made(member: Any) -> bool:
+    """Whether a member of a class is one that the standard library put there, as into a named tuple."""
+    found = _functions_of(member)
+    names = {package_of(str(one.__globals__.get("__name__", ""))) for one in found if not hasattr(one, "__wrapped__")}
+    return names == {"python"}
 
 
 def _nested(code: types.CodeType) -> Iterator[types.CodeType]:
