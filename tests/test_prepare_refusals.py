@@ -123,6 +123,32 @@ def test_an_empty_video_is_an_error_of_the_plan(capture):
         small_plan(capture)
 
 
+def test_a_damaged_video_can_be_left_out(capture, tmp_path):
+    video = "240/sequences/EXP-1-head/images/cam_222200037.mp4"
+    (capture / video).write_bytes(b"")
+    for without in ([video], f"nersemble://{video}", [capture / video]):
+        plan = small_plan(capture, without=without)
+        assert {video.camera for unit in plan.units for video in unit.videos} == {"222200042"}
+        assert plan.selected["without"] == "1 video"
+    assert plan.run(tmp_path / "out", workers=1).complete
+    assert "cam_222200037" not in plan.to_json()
+    words = ["prepare", tmp_path / "more", *WORDS[:4], "--data-dir", capture, "--scale", "0.25", "--timesteps", "0:3"]
+    done = run(*words, "--without", video, "--yes", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["verify"]["sound"]
+
+
+@pytest.mark.parametrize("without", ["cam_222200037.mp4", ["240/calibration/camera_params.json"], ["240/x"]])
+def test_what_is_no_video_cannot_be_left_out(demo_folder, without):
+    with pytest.raises(SelectionError, match="no path of a video"):
+        small_plan(demo_folder, without=without)
+
+
+def test_a_video_that_is_not_selected_cannot_be_left_out(demo_folder):
+    with pytest.raises(SelectionError, match="not among the selected"):
+        small_plan(demo_folder, without="240/sequences/EXP-1-head/images/cam_222200040.mp4")
+
+
 @pytest.mark.parametrize(
     ("participants", "cameras"),
     [

@@ -42,6 +42,10 @@ DataDir = Annotated[
     str | None,
     typer.Option("--data-dir", metavar="DIR", help="A folder of the data set to read.", show_default="the server"),
 ]
+Without = Annotated[
+    list[str] | None,
+    typer.Option("--without", metavar="PATH", help="Leave out this video, which is damaged, say; as errors name it."),
+]
 FromCache = Annotated[bool, typer.Option("--from-cache", help="Read what load_dataset downloaded.")]
 Engine = Annotated[str, typer.Option(help="local, ray or datatrove.")]
 Settings = Annotated[
@@ -93,6 +97,7 @@ def prepare(
     crf: Crf = 16,
     stage: StageNames = None,
     config_name: ConfigName = None,
+    without: Without = None,
     data_dir: DataDir = None,
     from_cache: FromCache = False,
     engine: Engine = "local",
@@ -124,6 +129,7 @@ def prepare(
         "cameras": options.written(camera, "--camera"),
     }
     source: dict[str, Any] = {"data_dir": data_dir, "from_cache": from_cache, "config_name": config_name}
+    source["without"] = without or ()
     call = _Call(out, engine, workers, _settings(engine_option), push, recheck, dry_run, yes, as_json, quiet)
     options.show_notes()
     options.stop_on_signals()

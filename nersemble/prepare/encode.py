@@ -1,7 +1,7 @@
 """Pictures and clips as the bytes that a shard holds; equal pictures give equal bytes wherever the encoder is the same.
 
-``encoder_for`` names the encoder of this machine and its version.  A plan keeps that name, and a worker that cannot
-encode in the same way refuses: rows of one data set do not differ by the node they were made on.
+``encoder_for`` names the encoder of this machine.  A plan keeps that name, and a worker that does not have it refuses.
+Versions of an encoder are not told apart: nodes that are to give equal bytes need the same ones.
 """
 
 from __future__ import annotations

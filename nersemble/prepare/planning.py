@@ -46,6 +46,7 @@ def plan(
     data_dir: str | os.PathLike[str] | None = None,
     from_cache: bool = False,
     on_missing: str = "warn",
+    without: Any = (),
     chunk: int = CHUNK,
     **options: Any,
 ) -> PreparePlan:
@@ -61,6 +62,8 @@ def plan(
         data_dir: A folder in the published layout to read; by default what the access URL names.
         from_cache: Read what ``load_dataset`` downloaded into its cache.
         on_missing: ``warn`` leaves out listed files that are not there, ``raise`` raises.
+        without: Videos to leave out, since they are damaged, say: published paths, such as
+            ``"240/sequences/EXP-1-head/images/cam_222200037.mp4"``, as errors name them.
         chunk: Moments of a unit of work, about; units are cut at keyframes.
         options: How pictures are given: ``timesteps`` (such as ``"0::3"``), ``scale`` or ``size``, with
             ``color_correction`` and ``color_order``, ``image_format`` (``jpeg``, ``png``, ``webp``), ``quality``; and
@@ -83,12 +86,13 @@ def plan(
     forget_calibrations()
     selection = select(filesystem(folder).catalog(), **written)
     capture = Capture(folder or filesystem().local_folder)
-    units = _units(capture, list_shards(selection, "timestep", ()), checked.wanted, chunk, on_missing)
+    left_out = _parse_without(without)
+    units = _units(capture, list_shards(selection, "timestep", ()), checked.wanted, chunk, on_missing, left_out)
     return PreparePlan(
         config=check_config(config_name or config_name_of(written["participants"], selection.name)),
         options=checked,
         units=units,
-        selected={name: _said(value) for name, value in written.items()},
+        selected={name: _said(value) for name, value in written.items()} | _told_without(left_out),
         encoder=encoder_for(checked),
         stages_told=tuple(map(describe_stage, functions)),
         stages=functions,
@@ -151,11 +155,41 @@ def _folder(data_dir: str | os.PathLike[str] | None, from_cache: bool) -> str | 
     return os.path.realpath(os.path.expanduser(os.fspath(data_dir)))
 
 
+def _parse_without(without: Any) -> frozenset[AssetPath]:
+    """The videos to leave out.
+
+    Raises:
+        SelectionError: If something is no path of a video.
+    """
+    given = without.split(",") if isinstance(without, str) else list(without or ())
+    found = {str(path).strip(): AssetPath.parse(str(path).strip()) for path in given if str(path).strip()}
+    for path, asset in found.items():
+        if asset is None or asset.kind != "video":
+            raise SelectionError(
+                f"{path!r} is no path of a video, such as 240/sequences/EXP-1-head/images/cam_222200037.mp4."
+            )
+    return frozenset(asset for asset in found.values() if asset is not None)
+
+
+def _told_without(left_out: frozenset[AssetPath]) -> dict[str, str]:
+    """For the plan: how many, not which, since their names would outlive a participant who is deleted."""
+    return {"without": f"{len(left_out)} videos" if len(left_out) != 1 else "1 video"} if left_out else {}
+
+
 def _units(
-    capture: Capture, shards: Sequence[Shard], wanted: Timesteps, chunk: int, on_missing: str
+    capture: Capture,
+    shards: Sequence[Shard],
+    wanted: Timesteps,
+    chunk: int,
+    on_missing: str,
+    left_out: frozenset[AssetPath],
 ) -> tuple[Unit, ...]:
     """The units of a selection, in order."""
     assets = [asset for shard in shards for asset in shard.assets]
+    unknown = sorted(map(str, left_out.difference(assets)))
+    if unknown:
+        raise SelectionError(f"{unknown[0]} is not among the selected videos, so it cannot be left out.")
+    assets = [asset for asset in assets if asset not in left_out]
     headers = dict(zip(assets, map_on_threads(lambda asset: _header(capture, asset), assets, WORKERS), strict=True))
     missing = [asset for asset, header in headers.items() if header is None]
     missing += _drop_uncalibrated(capture, headers)
@@ -163,7 +197,7 @@ def _units(
     units: list[Unit] = []
     longest = 0
     for shard in shards:
-        held = [(asset, found) for asset in shard.assets if (found := headers.pop(asset)) is not None]
+        held = [(asset, found) for asset in shard.assets if (found := headers.pop(asset, None)) is not None]
         most = max((header.facts.num_frames for _, header in held), default=0)
         longest = max(longest, most)
         timesteps = wanted.within(most)
