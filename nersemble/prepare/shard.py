@@ -230,5 +230,7 @@ def _digest(file: BinaryIO, place: int) -> bytes:
 def group_rows(file: BinaryIO, columns: Iterable[str] | None = None) -> Iterable[list[dict[str, Any]]]:
     """The rows of a shard, a row group at a time; what was damaged since it was written raises ``OSError``."""
     shard = pq.ParquetFile(file, page_checksum_verification=True)
+    wanted = None if columns is None else list(columns)
     for number in range(shard.num_row_groups):
-        yield shard.read_row_group(number, columns=None if columns is None else list(columns)).to_pylist()
+        # In this thread alone: those of Arrow can let go of the file when the interpreter has ended, which aborts.
+        yield shard.read_row_group(number, columns=wanted, use_threads=False).to_pylist()
