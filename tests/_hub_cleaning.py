@@ -6,10 +6,16 @@ The real hub keeps large files that no commit has any more until they are delete
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
+import pytest
+from _pushing import Pushing, make, pushing
 from hub import Hub, Repo
 from hub.routes import find
+
+from nersemble.hub import DeleteReport, delete, retry
+from nersemble.prepare import PreparePlan
 
 _ID = "/api/datasets/([^/]+/[^/]+)"
 
@@ -68,3 +74,27 @@ def keep_objects(repo: Repo) -> None:
         repo.large.update(kept)
 
     repo.forget = commits_alone  # type: ignore[method-assign]
+
+
+def make_three(folder: Path, demo: Path) -> tuple[Path, PreparePlan]:
+    """Shards of three participants in the config ``heads``."""
+    options = {"participants": "50,55,240", "sequences": None, "timesteps": "0::30", "config_name": "heads"}
+    return folder, make(folder, demo, **options)
+
+
+def pushed(hub: Hub, demo: Path, three: tuple[Path, PreparePlan], monkeypatch: pytest.MonkeyPatch) -> Pushing:
+    """Alice, who pushed a config of 240 alone, and one of three participants."""
+    monkeypatch.setattr(retry, "WAITS", (0.02, 0.05, 0.1, 0.2))
+    add_cleaning(hub)
+    alice = pushing(hub, demo, monkeypatch)
+    alice.push()
+    alice.push(folder=three[0], plan=three[1])
+    keep_objects(alice.repo)
+    hub.reset()
+    return alice
+
+
+def erase(alice: Pushing, participants: Any = "240", **options: Any) -> DeleteReport:
+    """Delete as Alice."""
+    given = {"token": alice.token, "endpoint": alice.hub.url, "progress": False, **options}
+    return delete("alice/faces", participants, **given)

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 import yaml
-from _hub_cleaning import add_cleaning, keep_objects
-from _pushing import DEPRECATED, Pushing, make, pushing
+from _hub_cleaning import erase, make_three, pushed
+from _pushing import DEPRECATED, Pushing, make
 from hub import Hub, answer, drop, drop_after, run
 
 from nersemble.errors import PushError, SelectionError
-from nersemble.hub import DeleteReport, delete, retry
+from nersemble.hub import delete
 from nersemble.hub.delete import is_in_name, parse_participants
 from nersemble.prepare import PreparePlan
 
@@ -21,27 +21,13 @@ pytestmark = DEPRECATED
 
 @pytest.fixture(scope="module")
 def three(tmp_path_factory: pytest.TempPathFactory, demo_folder: Path) -> tuple[Path, PreparePlan]:
-    folder = tmp_path_factory.mktemp("three")
-    options = {"participants": "50,55,240", "sequences": None, "timesteps": "0::30", "config_name": "heads"}
-    return folder, make(folder, demo_folder, **options)
+    return make_three(tmp_path_factory.mktemp("three"), demo_folder)
 
 
 @pytest.fixture
 def alice(hub: Hub, demo_folder: Path, three, monkeypatch: pytest.MonkeyPatch) -> Pushing:
     """She pushed a config of 240 alone, and one of three participants."""
-    monkeypatch.setattr(retry, "WAITS", (0.02, 0.05, 0.1, 0.2))
-    add_cleaning(hub)
-    alice = pushing(hub, demo_folder, monkeypatch)
-    alice.push()
-    alice.push(folder=three[0], plan=three[1])
-    keep_objects(alice.repo)
-    hub.reset()
-    return alice
-
-
-def erase(alice: Pushing, participants="240", **options) -> DeleteReport:
-    given = {"token": alice.token, "endpoint": alice.hub.url, "progress": False, **options}
-    return delete("alice/faces", participants, **given)
+    return pushed(hub, demo_folder, three, monkeypatch)
 
 
 def assert_gone(alice: Pushing, three, participant: int = 240) -> None:
@@ -191,7 +177,7 @@ def test_what_fails_on_the_way_is_tried_again(alice, three, route, fault):
     assert_gone(alice, three)
 
 
-@pytest.mark.parametrize("route", ["commit", "super-squash", "stored", "forget"])
+@pytest.mark.parametrize("route", ["commit", "super-squash"])
 def test_a_deletion_that_stopped_on_the_way_is_finished_by_the_next(alice, three, route):
     alice.hub.faults.add(route, answer(403, "not now"))
     with pytest.raises(PushError, match="403: not now"):

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+
 from ..errors import PrepareError, PushError
 from ..prepare import PreparePlan
 from ..prepare.plans import PLAN_FILE
-from .card import configs_of, is_ours, unfinished
+from .card import is_ours, unfinished
 from .client import Client, RemoteFile
+from .theirs import CARD, configs_in
 
-CARD = "README.md"
+__all__ = ["CARD", "Held"]
 
 
 class Held:
@@ -24,25 +27,24 @@ class Held:
         self._client, self._repo_id = client, repo_id
         self.sha = sha
         self.files: dict[str, RemoteFile] = client.tree(repo_id, sha)
-        self.card: str | None = None
-        if CARD in self.files:
-            self.card = client.read(repo_id, CARD, sha).decode("utf-8", "replace")
+        self._texts: dict[str, bytes] = {}
+        self.card: str | None = self.read(CARD).decode("utf-8", "replace") if CARD in self.files else None
 
     @property
     def is_ours(self) -> bool:
         """Whether this package pushed to it."""
-        return is_ours(self.card) or bool(self.planned)
+        return is_ours(self.card) or bool(self.configs)
 
-    @property
-    def planned(self) -> list[str]:
-        """Configs with a plan."""
-        found = [path.partition("/") for path in self.files if path.count("/") == 1]
-        return sorted(config for config, _, name in found if name == PLAN_FILE)
-
-    @property
+    @cached_property
     def configs(self) -> list[str]:
-        """Configs with a plan, or with a section of the card: those whose push was not finished have no plan yet."""
-        return sorted({*self.planned, *configs_of(self.card)})
+        """Configs that this package made: with shards, a plan, or a section of the card."""
+        return sorted(configs_in(self.files, self.read))
+
+    def read(self, path: str) -> bytes:
+        """The content of a small file."""
+        if path not in self._texts:
+            self._texts[path] = self._client.read(self._repo_id, path, self.sha)
+        return self._texts[path]
 
     def shards(self, config: str) -> dict[str, RemoteFile]:
         """The Parquet files of a config."""
@@ -58,15 +60,20 @@ class Held:
         Raises:
             PushError: If it cannot be read.
         """
+        found, problem = self.look_at_plan(config)
+        if problem:
+            raise PushError(f"{config}/{PLAN_FILE} of {self._repo_id} cannot be used: {problem}")
+        return found
+
+    def look_at_plan(self, config: str) -> tuple[PreparePlan | None, str]:
+        """The plan of a config, None if it has none or none that can be used; and why it cannot, else ""."""
         path = f"{config}/{PLAN_FILE}"
         if path not in self.files:
-            return None
-        problem = ""
+            return None, ""
         try:
-            return PreparePlan.from_json(self._client.read(self._repo_id, path, self.sha))
+            return PreparePlan.from_json(self.read(path)), ""
         except PrepareError as error:
-            problem = str(error)
-        raise PushError(f"{path} of {self._repo_id} cannot be used: {problem} Is there a newer nersemble?")
+            return None, f"{error} Is there a newer nersemble?"
 
     def conflict(self, plan: PreparePlan, *, replace: bool = False) -> str:
         """Why a plan must not be pushed into its config; "" if nothing stands against it.

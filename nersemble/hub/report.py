@@ -8,6 +8,9 @@ from typing import Any
 
 from ..units import format_bytes
 
+#: Names that a text shows.
+_SHOWN = 5
+
 
 @dataclass(frozen=True)
 class PushDescription:
@@ -159,17 +162,23 @@ class DeleteReport:
     Attributes:
         repo_id: ``owner/name``.
         participants: Who was to be deleted.
-        found: Who was there.
+        found: Who was there, in whatever commit.
         dry_run: Whether nothing was deleted.
         shards: Shards that were deleted.
-        bytes: Their bytes.
+        files: Other files in the participants' folders that were deleted.
+        bytes: Bytes of both.
+        past: More shards of theirs that only the history of ``main`` had.
         configs: Configs that had any of them.
+        changed: Configs whose shards or plan had them, if only in the words of a selection.
         emptied: Configs that have nothing left, and are gone.
         named: Configs that stay, and whose name has one of the ids, or a range with it.
+        others: Files that stay of these and of configs without a plan any more, as this package did not make them.
+        unread: Configs whose plan, which stays, cannot be read: it may name them.
         squashed: Whether the history was made one commit.
         history_listed: Whether the hub lists branches and commits; what it does not list was not looked through.
         forgotten: Stored files that the hub deleted for good; None if it does not list them.
-        remaining: Where traces are left, in words; only of a dry run, since otherwise they raise.
+        remaining: Where else something of them is, or could not be looked for, in words; only of a dry run, since
+            otherwise it raises.
         commit: The commit that ``main`` is at.
     """
 
@@ -178,15 +187,25 @@ class DeleteReport:
     found: tuple[int, ...] = ()
     dry_run: bool = False
     shards: int = 0
+    files: int = 0
     bytes: int = 0
+    past: int = 0
     configs: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
     emptied: tuple[str, ...] = ()
     named: tuple[str, ...] = ()
+    others: tuple[str, ...] = ()
+    unread: tuple[str, ...] = ()
     squashed: bool = False
     history_listed: bool = True
     forgotten: int | None = 0
     remaining: list[str] = field(default_factory=list)
     commit: str = ""
+
+    @property
+    def nobody(self) -> bool:
+        """Whether nothing of these participants was there, in any commit, and so nothing was to do."""
+        return self.history_listed and not (self.found or self.changed or self.squashed or self.remaining)
 
     def as_dict(self) -> dict[str, Any]:
         """As JSON can hold it."""
@@ -194,15 +213,31 @@ class DeleteReport:
 
     def __str__(self) -> str:
         who = told_ids(self.participants)
-        held = f"{self.shards:,} shards, {format_bytes(self.bytes)}, in {len(self.configs):,} configs"
-        says = "which names them, or a range with them"
-        named = [f"The name stays of {', '.join(self.named)}, {says}."] if self.named else []
+        if self.nobody:
+            return "\n".join(
+                [f"Nothing of {who} is in {self.repo_id}, in no commit: nothing to delete.", *self._notes()]
+            )
+        files = f" and {self.files:,} other files" if self.files else ""
+        held = f"{self.shards:,} shards{files}, {format_bytes(self.bytes)}, in {len(self.configs):,} configs"
+        held += f"; {self.past:,} more in the history" if self.past else ""
         if self.dry_run:
-            return "\n".join([f"To delete from {self.repo_id}: {who}: {held}, with the whole history.", *named])
+            return "\n".join(
+                [
+                    f"To delete from {self.repo_id}: {who}: {held}.",
+                    "The history of main becomes one commit, if it has them: pinned revisions then load no more.",
+                    *(
+                        []
+                        if self.history_listed
+                        else ["This hub does not list all that would have to be looked through."]
+                    ),
+                    *(f"It will not be enough: {one}." for one in self.remaining),
+                    *self._notes(),
+                ]
+            )
         lines = [f"Deleted from {self.repo_id}: {who}: {held}."]
         if self.emptied:
             lines.append(f"Gone with them, as nothing was left: {', '.join(self.emptied)}.")
-        lines += named
+        lines += self._notes()
         lines.append(
             "They are in no commit any more."
             if self.history_listed
@@ -217,9 +252,27 @@ class DeleteReport:
         lines.append("Copies that others made are beyond the hub's reach: tell whoever loaded this data set.")
         return "\n".join(lines)
 
+    def _notes(self) -> list[str]:
+        """What stays and may say something of them."""
+        notes = []
+        if self.named:
+            notes.append(f"The name stays of {', '.join(self.named)}, which names them, or a range with them.")
+        if self.others:
+            notes.append(f"Not made by this package, and left: {shown(self.others)}.")
+        if self.unread:
+            notes.append(f"The plan cannot be read, and may name them, of {', '.join(self.unread)}.")
+        return notes
+
 
 def _note_of_url(can: str) -> str:
     return f"Note: no access URL is set here, so shards {can} be searched for it."
+
+
+def shown(names: Iterable[str]) -> str:
+    """The first of some names, and how many more there are."""
+    names = list(names)
+    more = f" and {len(names) - _SHOWN:,} more" if len(names) > _SHOWN else ""
+    return ", ".join(names[:_SHOWN]) + more
 
 
 def told_ids(numbers: Iterable[int]) -> str:
