@@ -51,6 +51,7 @@ def test_a_participant_goes_from_every_config_the_history_and_the_store(alice, t
     assert report.configs == ("heads", alice.plan.config)
     assert report.emptied == (alice.plan.config,)
     assert report.squashed
+    assert report.past == 0
     assert report.forgotten == report.shards > 3
     plan = PreparePlan.from_json(alice.repo.read("heads/plan.json"))
     assert plan.participants == (50, 55)
@@ -73,7 +74,7 @@ def test_a_hub_that_lists_neither_history_nor_stored_files_is_squashed_all_the_s
     report = erase(alice)
     assert len(alice.repo.commits) == 1
     assert not [path for path in alice.repo.paths() if "/240/" in path]
-    assert (report.squashed, report.history_listed, report.forgotten) == (True, False, None)
+    assert (report.squashed, report.history_listed, report.forgotten, report.past) == (True, False, None, 0)
     assert "look through its branches" in str(report)
     assert "does not list its stored files" in str(report)
 
@@ -107,7 +108,7 @@ def test_deleting_needs_nothing_but_the_hub_and_can_be_repeated(alice, three):
     erase(alice, [240])
     head = alice.repo.head.id
     again = erase(alice, [240])
-    assert (again.shards, again.found, again.squashed, again.forgotten) == (0, (), False, 0)
+    assert (again.shards, again.found, again.squashed, again.forgotten, again.past) == (0, (), False, 0, 0)
     assert alice.repo.head.id == head
     assert erase(alice, "999").shards == 0
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from _hub_cleaning import erase, make_three, pushed
 from _pushing import DEPRECATED, Pushing, make
-from hub import Hub, answer, run_after
+from hub import Hub, answer, run, run_after
 
 from nersemble.errors import PushError
 from nersemble.prepare import PreparePlan
@@ -103,6 +103,27 @@ def test_a_data_set_that_turns_public_meanwhile_is_said_to_have_them_in_its_hist
     alice.repo.private = True
     erase(alice)
     assert titles(alice) == ["Delete a participant"]
+
+
+def test_nothing_is_said_to_be_done_of_a_commit_that_did_not_come_about(alice):
+    def turn() -> None:
+        alice.put("notes.txt", b"by Bob")  # so that the commit is refused
+        alice.repo.private = False
+
+    alice.hub.faults.add("commit", run(turn))
+    with pytest.raises(PushError, match="is public") as caught:
+        erase(alice)
+    assert "no longer" not in str(caught.value)
+
+
+def test_what_the_hub_made_of_the_data_stays_an_error_until_it_is_gone(alice):
+    alice.repo.tags["refs/convert/parquet"] = alice.repo.head.id
+    for _ in range(2):
+        with pytest.raises(PushError, match="refs/convert/parquet, which the hub made"):
+            erase(alice)
+    assert erase(alice, dry_run=True).remaining
+    alice.repo.tags.clear()
+    assert erase(alice).nobody
 
 
 # --- copies -----------------------------------------------------------------------------------------------------------
@@ -254,7 +275,7 @@ def test_an_id_that_was_never_there_changes_nothing(alice):
     assert report.nobody
     assert not report.squashed
     for shown in (str(told), str(report)):
-        assert "Nothing of 999 is in alice/faces" in shown
+        assert "Nothing of 999 is in any config of alice/faces" in shown
 
 
 def test_a_squash_that_failed_is_made_up_for_by_the_next_deletion(alice):

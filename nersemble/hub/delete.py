@@ -107,7 +107,8 @@ class _Deleting:
         # Also if there was nothing to do: an earlier call may have come this far and no further.
         self._survey.look()
         self._tell(report)
-        if not is_changed and not self._survey.problems and not problems and report.nobody:
+        known = [*problems, *self._survey.problems, *self._survey.traces()]
+        if report.nobody and not is_changed and not known:
             report.commit = self._state().sha
             return report
         # The history goes last, for it alone says which stored files are theirs.  It goes also if the hub refuses the
@@ -116,26 +117,32 @@ class _Deleting:
         if is_changed or self._survey.is_in_past:
             problems += self._squash(report, message)
         self._survey.look()
-        problems = [*self._survey.traces(), *problems, *self._survey.problems]
+        traces, problems = self._survey.traces(), [*problems, *self._survey.problems]
         try:
             report.commit = self._state().sha
         except PushError as error:
             problems.append(words(error))
-        if problems:
-            again = any(self._survey.theirs(commit) for commit in self._survey.commits[MAIN][:1])
-            where = "is in main of {} again, and" if again else "is no longer in main of {}, but"
-            raise PushError(
-                f"{told_ids(self._participants)} {where.format(self._repo)} something of them is left: "
-                f"{'; '.join(problems)}. Remove that on the hub, then delete again, which checks it."
-            )
+        if traces or problems:
+            raise PushError(self._unfinished(traces, problems))
         return report
+
+    def _unfinished(self, traces: list[str], problems: list[str]) -> str:
+        """What is said if not all is done."""
+        again = any(self._survey.theirs(commit) for commit in self._survey.commits[MAIN][:1])
+        gone = "no longer" if self._survey.contents else "not"
+        where = f"is in main of {self._repo} again, and" if again else f"is {gone} in main of {self._repo}, but"
+        what = "something of them is left" if traces else "not all could be done"
+        return (
+            f"{told_ids(self._participants)} {where} {what}: {'; '.join([*traces, *problems])}. Remove that on the "
+            "hub, then delete again, which checks it."
+        )
 
     def _clean_head(self, message: str) -> tuple[DeleteReport, list[str], bool]:
         """Take them out of the head: the report, what cannot be taken out, and whether anything was."""
         report, problems = DeleteReport(self._repo, self._participants), list[str]()
-        patience, is_changed = Patience(self._client.tell), False
+        patience, is_changed, is_done = Patience(self._client.tell), False, False
         while True:
-            held = self._held(is_changed)
+            held = self._held(is_done)
             without = Without(held, self._participants)
             found = DeleteReport(self._repo, self._participants)
             without.count(found)
@@ -146,7 +153,8 @@ class _Deleting:
                 report.unread, report.named = found.unread, report.named or found.named
                 return report, problems, is_changed
             _, failure = self._client.commit(self._repo, operations, message, held.sha)
-            report, is_changed = found, True
+            # The hub may have done what it did not confirm, which the next look at the head tells.
+            report, is_changed, is_done = found, True, is_done or failure is None
             if failure is not None and not patience.wait(failure, conflicts=True):
                 raise PushError(f"The commit to {self._repo} failed: {failure}. {_AGAIN}")
 
@@ -184,9 +192,9 @@ class _Deleting:
         report.found = tuple(sorted({*report.found, *self._survey.found}))
         report.history_listed = self._survey.is_listed
         # After the commit, what it deleted is in the history as well.
-        report.past = len(self._survey.past) - (0 if report.dry_run else report.shards)
+        report.past = max(0, len(self._survey.past) - (0 if report.dry_run else report.shards))
 
-    def _state(self, is_changed: bool = False) -> RepoState:
+    def _state(self, is_done: bool = False) -> RepoState:
         state = self._client.state(self._repo)
         if state is None:
             raise PushError(f"{self._repo} cannot be found on the hub any more.")
@@ -195,7 +203,7 @@ class _Deleting:
         done = (
             "It was made public meanwhile. They are no longer in the files of main, but its history still has them, "
             f"which everybody can load. {_AGAIN} "
-            if is_changed
+            if is_done
             else ""
         )
         raise PushError(
@@ -203,8 +211,8 @@ class _Deleting:
             "or delete it as a whole."
         )
 
-    def _held(self, is_changed: bool = False) -> Held:
-        held = Held(self._client, self._repo, self._state(is_changed).sha)
+    def _held(self, is_done: bool = False) -> Held:
+        held = Held(self._client, self._repo, self._state(is_done).sha)
         if not held.is_ours:
             # Somebody may have tidied up by hand: the history has them all the same.
             self._survey.look()

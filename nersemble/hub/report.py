@@ -214,9 +214,11 @@ class DeleteReport:
     def __str__(self) -> str:
         who = told_ids(self.participants)
         if self.nobody:
-            return "\n".join(
-                [f"Nothing of {who} is in {self.repo_id}, in no commit: nothing to delete.", *self._notes()]
-            )
+            lines = [
+                f"Nothing of {who} is in any config of {self.repo_id}, in no commit: nothing to delete.",
+                "A copy that somebody put elsewhere is not known by that.",
+            ]
+            return "\n".join([*lines, *self._notes()])
         files = f" and {self.files:,} other files" if self.files else ""
         held = f"{self.shards:,} shards{files}, {format_bytes(self.bytes)}, in {len(self.configs):,} configs"
         held += f"; {self.past:,} more in the history" if self.past else ""

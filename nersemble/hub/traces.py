@@ -62,13 +62,13 @@ class Survey:
             commits = self._client.commits(self._repo, ref)
             if commits is None and ref == MAIN:
                 self.is_listed = self.is_main_known = False
-            elif commits is None and self.is_listed:  # the hub knows the question
-                self.problems.append(f"the history of {_called(ref)} could not be looked at")
             for commit in commits or [ref]:
                 for path, file in self.theirs(commit).items():
                     self.contents |= {file.sha256} if file.sha256 else set()
                     self.shards |= {file.sha256} if file.sha256 and is_shard(path) else set()
                 self.commits[ref].append(commit)
+            if commits is None and ref != MAIN and self.is_listed:  # the hub knows the question
+                self.problems.append(f"the history of {_called(ref)} could not be looked at")
         except PushError as error:
             self.problems.append(f"{_called(ref)} could not be looked at ({words(error)})")
             self.is_main_known = self.is_main_known and ref != MAIN

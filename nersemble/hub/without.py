@@ -149,10 +149,12 @@ class Without:
         """Plans that stay and cannot be read, and perhaps name them, in words."""
         told = []
         for config, one in self._configs.items():
-            section = " and its section of the card" if config in configs_of(self._held.card) else ""
-            text = self._held.read(f"{config}/{PLAN_FILE}").decode("utf-8", "replace") if one.problem else ""
-            if one.problem and (one.gone or _says(text, self._participants)):
-                told.append(f"{config}/{PLAN_FILE}{section} may still name them ({one.problem})")
+            if not one.problem:
+                continue
+            text = self._held.read(f"{config}/{PLAN_FILE}").decode("utf-8", "replace")
+            if one.gone or _says(text, self._participants):
+                section = " and its section of the card" if config in configs_of(self._held.card) else ""
+                told.append(f"{config}/{PLAN_FILE}{section} may still name them ({one.problem.rstrip('. ')})")
         return told
 
 
