@@ -5,19 +5,18 @@ Every call names its endpoint and its token itself, so that nothing of another a
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import importlib
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from .. import __version__
 from ..errors import PushError
-from .retry import Failure, Patience, attempt
+from .hushing import quiet
+from .retry import ODD, ODD_WORDS, Failure, Patience, attempt
 
 Result = TypeVar("Result")
 TOKENS = "https://huggingface.co/settings/tokens"
@@ -118,7 +117,9 @@ class Client:
             raise PushError(f"The hub does not know this token; it may have been revoked. Make another at {TOKENS}.")
         if failure is not None:
             raise PushError(f"Asking the hub whose token this is failed: {failure}.{_advice(failure)}")
-        return found or {}
+        if not isinstance(found, dict) or not found.get("name"):
+            raise PushError(f"Asking the hub whose token this is failed: {Failure(ODD, ODD_WORDS)}.")
+        return found
 
     def tokens(self) -> set[str]:
         """The token, that of the environment, and the one that this machine is logged in with: none may be sent."""
@@ -145,9 +146,9 @@ class Client:
 
     # --- the repository -----------------------------------------------------------------------------------------------
 
-    def state(self, repo_id: str) -> RepoState | None:
-        """A data set as it is now; None if there is none that the token can see."""
-        found, failure = self._try(lambda: self._api.repo_info(repo_id, repo_type="dataset"))
+    def state(self, repo_id: str, most: int = 100) -> RepoState | None:
+        """A data set as it is now, asked ``most`` times again; None if there is none that the token can see."""
+        found, failure = self._try(lambda: self._api.repo_info(repo_id, repo_type="dataset"), most)
         if failure is not None and failure.status in (401, 404):
             return None
         if found is None or failure is not None:
@@ -262,17 +263,3 @@ def _advice(failure: Failure | None) -> str:
     if failure is None or failure.status not in (401, 403):
         return ""
     return f" The token may not do this: make one that may write to this data set at {TOKENS}."
-
-
-@contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """Without the progress bars of the hub's client, which would run into ours."""
-    utils: Any = importlib.import_module("huggingface_hub.utils")
-    if os.environ.get("HF_HUB_DISABLE_PROGRESS_BARS") or utils.are_progress_bars_disabled():
-        yield
-        return
-    utils.disable_progress_bars()
-    try:
-        yield
-    finally:
-        utils.enable_progress_bars()

@@ -1,14 +1,18 @@
 """What went wrong with a call to the hub, whichever client library was used, and whether to try it again.
 
 Nothing of a failure but its status and the hub's own words goes into a message; the exception itself, whose traceback
-can hold a token, is let go of.
+can hold a token, is let go of.  One that is no failure goes on without its traceback and what it came of.
 """
 
 from __future__ import annotations
 
+import errno
+import json
+import os
 import random
 import re
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -24,6 +28,11 @@ PASSING = {0, 408, 425, 429, 500, 502, 503, 504}
 #: Of a commit: somebody else was faster.
 CONFLICT = {409, 412}
 
+#: Status of an answer that the hub's client can make nothing of, such as a page with status 200.
+ODD = -2
+ODD_WORDS = "the hub's answer is none of a hub: is there a proxy or a login page in between?"
+#: What the hub's client raises on such an answer.
+_ODD_ERRORS = (AttributeError, LookupError, RuntimeError, TypeError, ValueError)
 _LIBRARIES = {"aiohttp", "h11", "hf_xet", "http", "httpcore", "httpcore2", "httpx", "httpx2", "requests", "urllib3"}
 
 
@@ -32,7 +41,7 @@ class Failure:
     """Why a call failed.
 
     Attributes:
-        status: The hub's answer; 0 if none came, -1 if the call was not made at all.
+        status: The hub's answer; 0 if none came, -1 if the call was not made at all, ``ODD`` if it was no hub's.
         words: What the hub says, or what broke, in short.
         wait: Seconds that the hub asks to wait; None if it says nothing.
     """
@@ -62,27 +71,55 @@ def failure_of(error: BaseException) -> Failure | None:
         status = getattr(response, "status_code", None)
         if isinstance(status, int):
             return Failure(status, _words(one, response), _asked_wait(response))
+    if any(isinstance(one, json.JSONDecodeError) for one in chain):
+        return Failure(ODD, ODD_WORDS)
     for one in chain:
         if type(one).__module__.partition(".")[0] in _LIBRARIES or isinstance(one, (ConnectionError, TimeoutError)):
             return Failure(0, f"the connection failed ({type(one).__name__})")
     if type(error).__module__.partition(".")[0] == "huggingface_hub":
         return Failure(-1, " ".join(str(error).split())[:300])
-    return None
+    return _odd_failure(chain) if isinstance(error, _ODD_ERRORS) and _is_of_the_client(error) else None
+
+
+def _odd_failure(chain: list[BaseException]) -> Failure:
+    """What the hub's client says that raised an error of Python's."""
+    local = next((one for one in chain if isinstance(one, OSError)), None)
+    if local is not None:
+        return Failure(-1, f"something on this machine failed: {os.strerror(local.errno or errno.EIO)}")
+    found = re.search(r"Encountered error for file with OID \S+: `([^`\n]{1,300})", str(chain[0]))
+    return Failure(ODD, f"the hub says: {' '.join(found[1].split())}" if found else ODD_WORDS)
+
+
+def _is_of_the_client(error: BaseException) -> bool:
+    """Whether it was raised within the hub's client."""
+    return any(
+        str(frame.f_globals.get("__name__", "")).partition(".")[0] == "huggingface_hub"
+        for frame, _ in traceback.walk_tb(error.__traceback__)
+    )
 
 
 def attempt(call: Callable[[], Result]) -> tuple[Result | None, Failure | None]:
     """What a call gives, or why it failed.
 
     Raises:
-        Exception: Whatever is no failure of the hub or of the network.
+        BaseException: Whatever is no failure of the hub or of the network, without the frames of the hub's client.
     """
+    other: BaseException | None = None
+    failure: Failure | None = None
     try:
         return call(), None
-    except Exception as error:  # the clients of the hub have no common one
-        failure = failure_of(error)
+    except BaseException as error:  # noqa: BLE001 - the clients of the hub have no common one
+        failure = failure_of(error) if isinstance(error, Exception) else None
         if failure is None:
-            raise
-    return None, failure
+            other = error
+    if other is None:
+        return None, failure
+    # Its frames, and those of what it came of, have the token among their variables.
+    other.__cause__ = other.__context__ = None
+    try:
+        raise other.with_traceback(None)
+    finally:
+        del other
 
 
 class Patience:

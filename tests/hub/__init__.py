@@ -18,9 +18,10 @@ they are imported; each call gives an empty ``HF_HOME``, unless ``home`` names o
 - Repositories: ``hub.create(name, private=False)`` makes one unasked, ``hub.repos[name]`` holds ``private`` and
   ``gated``, which a test may turn at any time, ``head``, ``branches``, ``commits``, ``paths()`` and
   ``read(path, revision)``.
-- Faults: ``answer(503)``, ``answer(429, retry_after=1)``, ``drop()`` before and ``drop_after()`` after the thing is
-  done, ``cut(n)`` within the body, ``run(function)`` and ``run_after(function)``, such as one that turns ``private``;
-  ``at``, ``times`` and ``path`` say which calls of the route.  ``hub.bytes_per_second`` makes the link slow.
+- Faults: ``answer(503)``, ``answer(429, retry_after=1)``, ``drop()`` before and ``drop_after()`` or
+  ``answer_after(400)`` after the thing is done, ``say(b"<html>")`` for what no hub says, ``cut(n)`` within the body,
+  ``run(function)`` and ``run_after(function)``, such as one that turns ``private``; ``at``, ``times`` and ``path`` say
+  which calls of the route.  ``hub.bytes_per_second`` makes the link slow.
 - Records: ``hub.counts`` by route, ``hub.calls``, ``hub.large_bytes`` by SHA-256, ``hub.regular_bytes`` by path,
   ``hub.received`` for all bytes of files; ``hub.reset()`` forgets them.
 
@@ -28,7 +29,7 @@ The fixture fails a test in which the hub itself failed, or in which a client lo
 """
 
 from .accounts import READ, WRITE
-from .faults import Fault, Faults, answer, cut, drop, drop_after, run, run_after
+from .faults import Fault, Faults, answer, answer_after, cut, drop, drop_after, run, run_after, say
 from .handler import Call
 from .repos import Commit, Repo
 from .server import Hub
@@ -43,9 +44,11 @@ __all__ = [
     "Hub",
     "Repo",
     "answer",
+    "answer_after",
     "cut",
     "drop",
     "drop_after",
     "run",
     "run_after",
+    "say",
 ]

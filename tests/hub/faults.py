@@ -24,6 +24,8 @@ class Action:
     drop: bool = False
     mute: bool = False
     cut: int | None = None
+    body: bytes | None = None
+    late: bool = False
 
 
 def answer(status: int, message: str = "no", *, retry_after: int | None = None, **headers: str) -> Action:
@@ -32,6 +34,16 @@ def answer(status: int, message: str = "no", *, retry_after: int | None = None, 
     if retry_after is not None:
         named["Retry-After"] = str(retry_after)
     return Action(status=status, message=message, headers=named)
+
+
+def say(body: bytes, kind: str = "application/json", status: int = 200) -> Action:
+    """Answer with something else, once the body has come, without doing anything: as a proxy does."""
+    return Action(status=status, body=body, headers={"Content-Type": kind})
+
+
+def answer_after(status: int, message: str = "no") -> Action:
+    """Do what is asked, then refuse it all the same."""
+    return Action(status=status, message=message, mute=True, late=True)
 
 
 def drop() -> Action:

@@ -50,6 +50,10 @@ class HangUpError(Exception):
     """The connection is broken off on purpose."""
 
 
+class SaidError(Exception):
+    """The call was answered with something else."""
+
+
 #: Method, pattern of the path, name, and the function that answers.
 Route = tuple[str, "re.Pattern[str]", str, Callable[..., None]]
 
@@ -167,8 +171,13 @@ class Handler(BaseHTTPRequestHandler):
             for action in actions:
                 if action.after:
                     action.after()
+                if action.late:
+                    self.muted = False
+                    raise Refused(action.status, action.message)
         except Refused as refused:
             self._refuse(refused)
+        except SaidError:
+            pass
         except (HangUpError, OSError):
             raise
         except Exception as error:  # noqa: BLE001
@@ -186,7 +195,10 @@ class Handler(BaseHTTPRequestHandler):
             self.read_body()
             self.muted = True
             raise HangUpError
-        if action.status:
+        if action.body is not None:
+            self.send(action.status, action.headers, action.body)
+            raise SaidError
+        if action.status and not action.late:
             raise Refused(action.status, action.message, "", **action.headers)
 
     def _refuse(self, refused: Refused) -> None:

@@ -106,6 +106,7 @@ def auth_check(call: Handler, name: str, write: str) -> None:
 
 def info(call: Handler, name: str, revision: str = "") -> None:
     with call.hub.lock:
+        name = call.hub.moved.get(name, name)
         repo, commit = find(call, name, revision or "main")
         described = {
             "_id": f"id-{name}",

@@ -33,6 +33,7 @@ class Hub:
 
     Attributes:
         repos: Repositories by ``owner/name``.
+        moved: What they are called that were renamed.
         accounts: Users, organisations and tokens.
         faults: What is to go wrong.
         page_size: Entries in a page of a listing.
@@ -43,6 +44,7 @@ class Hub:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.repos: dict[str, Repo] = {}
+        self.moved: dict[str, str] = {}
         self.accounts = Accounts()
         self.faults = Faults()
         self.lock = threading.RLock()

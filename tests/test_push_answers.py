@@ -1,0 +1,122 @@
+"""Answers that are none: pages with status 200, JSON of something else; and what of them and of the token is shown."""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+from types import TracebackType
+
+import pytest
+from _pushing import DEPRECATED, Pushing, pushing
+from hub import Hub, answer, run, say
+
+from nersemble.errors import PushError
+from nersemble.hub import retry
+from nersemble.hub.retry import attempt
+
+pytestmark = DEPRECATED
+CALLS = ["whoami", "info", "create", "tree", "preupload", "lfs-batch", "commit", "validate-yaml"]
+PAGE = say(b"<html>Sign in to the guest network</html>", "text/html")
+
+
+@pytest.fixture
+def alice(hub: Hub, demo_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Pushing:
+    monkeypatch.setattr(retry, "WAITS", (0.02, 0.05, 0.1))
+    return pushing(hub, demo_folder, monkeypatch)
+
+
+def frames(error: BaseException | None):
+    """Every frame that an exception, and what it came of, leads to."""
+    while error is not None:
+        trace: TracebackType | None = error.__traceback__
+        while trace is not None:
+            yield trace.tb_frame
+            trace = trace.tb_next
+        error = error.__cause__ or error.__context__
+
+
+def assert_no_token(error: BaseException, token: str) -> None:
+    """Neither in what it says nor in a variable of the package or of the hub's client."""
+    assert token not in repr(error)
+    for frame in frames(error):
+        name = frame.f_globals["__name__"]
+        assert not name.startswith("huggingface_hub")
+        if name.startswith("nersemble."):
+            assert token not in repr(frame.f_locals)
+
+
+@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize("fault", [PAGE, say(b"{}"), say(b"[]")], ids=["page", "object", "list"])
+def test_an_answer_that_is_none_is_told_in_plain_words_and_holds_no_token(alice, call, fault):
+    alice.hub.faults.add(call, fault, times=99)
+    problem: PushError | None = None
+    try:
+        alice.push()
+    except PushError as error:
+        problem = error
+    if problem is None:  # an answer to some calls has this form, or nobody reads it
+        assert fault is not PAGE
+        alice.assert_whole()
+        return
+    assert_no_token(problem, alice.token)
+    if fault is PAGE:
+        assert "the hub's answer is none of a hub: is there a proxy or a login page in between?" in str(problem)
+
+
+def test_what_the_hub_says_of_one_file_is_said_and_not_tried_again(alice):
+    refused = {
+        "oid": "a" * 64,
+        "size": 1,
+        "error": {"code": 422, "message": "Private repository storage limit reached"},
+    }
+    body = json.dumps({"transfer": "basic", "objects": [refused]}).encode()
+    struck = alice.hub.faults.add("lfs-batch", say(body), times=9)
+    with pytest.raises(
+        PushError, match=r"Sending .* failed: the hub says: Private repository storage limit reached"
+    ) as no:
+        alice.push()
+    assert struck.hits == 1
+    assert_no_token(no.value, alice.token)
+
+
+def test_a_failure_that_is_none_of_the_hubs_goes_on_without_the_frames_of_its_client(alice):
+    from huggingface_hub.utils import build_hf_headers
+
+    class Strange(Exception):
+        pass
+
+    class Told:
+        def __str__(self):
+            raise Strange
+
+    with pytest.raises(Strange) as caught:
+        attempt(lambda: build_hf_headers(token=alice.token, library_name=Told()))
+    assert_no_token(caught.value, alice.token)
+
+
+def test_ctrl_c_within_a_call_leaves_nothing_of_it(alice):
+    import os
+    import signal
+
+    alice.hub.faults.add("whoami", run(lambda: os.kill(os.getpid(), signal.SIGINT)))
+    with pytest.raises(KeyboardInterrupt) as caught:
+        alice.push()
+    assert_no_token(caught.value, alice.token)
+
+
+def test_errors_of_ones_own_are_not_taken_for_the_hubs(alice):
+    with pytest.raises(ZeroDivisionError):
+        attempt(lambda: 1 // 0)
+    with pytest.raises(ValueError, match="mine"):
+        attempt(lambda: (_ for _ in ()).throw(ValueError("mine")))
+
+
+def test_the_hubs_client_does_not_log_signed_links_of_a_push_and_goes_on_logging_later(alice, capfd, caplog):
+    alice.hub.faults.add("lfs-put", answer(503))
+    alice.push()
+    shown = "".join(capfd.readouterr()) + caplog.text
+    assert "X-Amz-Signature" not in shown
+    assert alice.hub.counts["lfs-put"] == 4
+    logger = logging.getLogger("huggingface_hub.utils._http")
+    assert (logger.isEnabledFor(logging.WARNING), logger.filters) == (True, [])
