@@ -15,6 +15,7 @@ from ..prepare import PreparePlan
 from ..prepare.plans import PLAN_FILE
 from ..prepare.target import Target
 from ..progress import Count
+from .aftermath import set_right
 from .card import merge_card, unfinished
 from .client import Client, RepoState
 from .guard import Destination, public_refusal
@@ -26,6 +27,10 @@ from .retry import Patience
 #: Files of a commit at most; one that has more is made of several, and cannot be loaded until the last of them.
 MOST = 250
 _GOES_ON = "What was sent is kept: push again, and it goes on from there."
+
+
+class _NotAsItWasError(PushError):
+    """The target is public, or not there, after a commit may have landed: what is said of it is found out then."""
 
 
 @dataclass
@@ -76,9 +81,31 @@ class Committing:
     def run(self, report: PushReport, message: str) -> None:
         """Do all that is left to do, and fill in the report.
 
+        However it ends, if a commit may have landed, the hub is asked once more whether the faces are private.
+
         Raises:
             PushError: If the target is not private, or the hub does not take it.
         """
+        ended: BaseException | None = None
+        try:
+            self._go(report, message)
+        except BaseException as error:  # Ctrl-C as well
+            if not self._tried:
+                raise
+            ended = error
+        if ended is None:
+            return
+        words = set_right(self._client, self._repo)
+        if words:
+            raise PushError(f"{words} {_ending(ended)}".rstrip())
+        if isinstance(ended, _NotAsItWasError):
+            raise PushError(f"Somebody changed {self._repo} while it was pushed to; it is private now. Push again.")
+        try:
+            raise ended
+        finally:
+            del ended
+
+    def _go(self, report: PushReport, message: str) -> None:
         if not self._exists:
             self._client.create(self._repo)
         patience, seen, done = Patience(self._note), False, False
@@ -188,26 +215,16 @@ class Committing:
         """The target as it is now.
 
         Raises:
-            PushError: If it is not private; if this push may have put faces into it, it is made private first.
+            PushError: If it is not private, or not there under its name.
         """
         state = self._client.state(self._repo)
+        if state is not None and state.id == self._repo and state.private:
+            return state
+        if self._tried:
+            raise _NotAsItWasError
         if state is None or state.id != self._repo:
             raise PushError(f"{self._repo} cannot be found on the hub any more. Was it deleted or renamed?")
-        if state.private:
-            return state
-        if not self._tried:
-            raise PushError(f"{public_refusal(self._repo)} No commit was made.")
-        self._client.make_private(self._repo)
-        now = self._client.state(self._repo)
-        if now is not None and now.private:
-            raise PushError(
-                f"{self._repo} was made public by somebody while it was pushed to. It has been made private again, but "
-                "for some time everybody could see the faces. Find out who did it, and whether anybody loaded them."
-            )
-        raise PushError(
-            f"{self._repo} was made public by somebody while it was pushed to, and this token cannot make it private: "
-            f"EVERYBODY CAN SEE THE FACES. Make it private in its settings now, or delete it."
-        )
+        raise PushError(f"{public_refusal(self._repo)} No commit was made.")
 
     def _check_landed(self, sha: str) -> None:
         """Look whether a commit has everything, for a hub may pass over files that a .gitignore names."""
@@ -228,3 +245,10 @@ class Committing:
     def _note(self, words: str) -> None:
         self._progress.note = words
         self._watch(self._progress)
+
+
+def _ending(error: BaseException) -> str:
+    """How a push ended, where something else has to be said first."""
+    if isinstance(error, _NotAsItWasError):
+        return ""
+    return f"It ended with: {error}" if isinstance(error, PushError) else f"It was stopped by {type(error).__name__}."
