@@ -17,7 +17,7 @@ from hub import Hub, answer, run
 
 import nersemble
 from nersemble.errors import PrepareError, PushError, SelectionError
-from nersemble.hub import committing, plan_push
+from nersemble.hub import committing, content, plan_push
 
 pytestmark = DEPRECATED
 
@@ -374,6 +374,61 @@ def test_a_shard_that_changes_while_it_is_pushed_is_not_sent(alice, tmp_path):
     with pytest.raises(PushError, match="was changed while it was being pushed"):
         alice.push(folder=folder)
     assert alice.shards[0] not in alice.repo.paths()
+
+
+def trusting(alice):
+    """A hub that takes whatever bytes come for a shard; what it took, as it came."""
+    taken = []
+
+    def put(call, name, oid):
+        taken.append(call.read_body())
+        alice.hub.repos[name].large[oid] = taken[-1]
+        call.send(200, {"ETag": '"x"'})
+
+    alice.hub.routes.insert(0, ("PUT", re.compile("/storage/([^/]+/[^/]+)/([0-9a-f]{64})"), "lfs-put", put))
+    return taken
+
+
+@pytest.mark.parametrize("most", [0, 1 << 30], ids=["from an open file", "from memory"])
+def test_a_shard_that_is_replaced_right_before_it_is_sent_is_sent_as_it_was_looked_through(
+    alice, tmp_path, monkeypatch, most
+):
+    monkeypatch.setattr(content, "IN_MEMORY", most)
+    folder, taken = alice.copy(tmp_path / "changing"), trusting(alice)
+    first = folder / alice.shards[0]
+    looked = first.read_bytes()
+
+    def replace_it():
+        other = first.with_suffix(".new")
+        other.write_bytes(b"/home/alice SECRET".ljust(len(looked), b"x"))
+        other.replace(first)
+
+    alice.hub.faults.add("preupload", run(replace_it))
+    alice.push(folder=folder)
+    assert taken[0] == looked
+    assert not any(b"SECRET" in data for data in taken)
+
+
+def test_a_long_shard_that_is_written_to_while_it_is_sent_is_not_committed(alice, tmp_path, monkeypatch):
+    monkeypatch.setattr(content, "IN_MEMORY", 0)
+    folder, taken = alice.copy(tmp_path / "changing"), trusting(alice)
+    first = folder / alice.shards[0]
+
+    def write_to_it():
+        with open(first, "r+b") as file:
+            file.write(b"SECRET")
+
+    alice.hub.faults.add("preupload", run(write_to_it))
+    with pytest.raises(PushError, match="was changed while it was being pushed"):
+        alice.push(folder=folder)
+    assert len(taken) == 1
+    assert alice.repo.paths() == []
+
+
+def test_shards_that_are_sent_from_open_files_arrive_whole(alice, monkeypatch):
+    monkeypatch.setattr(content, "IN_MEMORY", 0)
+    alice.push()
+    alice.assert_whole()
 
 
 def test_files_that_the_hub_passes_over_are_missed(alice):

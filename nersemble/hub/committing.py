@@ -6,7 +6,8 @@ again, and what it has is not to be done any more.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +19,7 @@ from ..progress import Count
 from .aftermath import set_right
 from .card import merge_card, unfinished
 from .client import Client, RepoState
+from .content import Content
 from .guard import Destination, public_refusal
 from .held import CARD, Held
 from .looking import Looked
@@ -73,7 +75,7 @@ class Committing:
         self._repo, self._looked, self._watch = destination.repo_id, looked, watch
         self._exists = destination.state is not None
         self._progress = Count()
-        self._additions: dict[str, Any] = {}
+        self._contents: dict[str, Content] = {}
         self._sent: set[str] = set()
         self._tried = False
         client.tell = self._note
@@ -88,7 +90,9 @@ class Committing:
         """
         ended: BaseException | None = None
         try:
-            self._go(report, message)
+            with contextlib.ExitStack() as stack:
+                stack.callback(self._close_all)
+                self._go(report, message)
         except BaseException as error:  # Ctrl-C as well
             if not self._tried:
                 raise
@@ -128,7 +132,7 @@ class Committing:
                 report.commit, report.commits = sha, report.commits + 1
                 report.deleted += len(batch.deletions)
                 for name in batch.shards:
-                    self._additions.pop(name, None)
+                    self._close(name)
                 done = batch is changes
             elif not patience.wait(failure, conflicts=True):
                 raise PushError(f"The commit to {self._repo} failed: {failure}. {_GOES_ON}")
@@ -173,28 +177,35 @@ class Committing:
         self._progress.files_total += len(todo)
         self._progress.bytes_total += sum(self._looked.shards[name].size for name in todo)
         for name in todo:
-            addition, size = self._addition(name), self._looked.shards[name].size
+            content, size = self._content(name), self._looked.shards[name].size
             self._private_state()
-            self._client.upload(self._repo, addition)
+            self._client.upload(self._repo, content.operation)
+            with self._unchanged(name):
+                content.sent()
             self._sent.add(name)
             report.sent, report.bytes_sent = report.sent + 1, report.bytes_sent + size
             self._progress.files_done += 1
             self._progress.bytes_done += size
             self._watch(self._progress)
 
-    def _addition(self, name: str) -> Any:
-        """The operation that adds a shard, whose content is still the one that was looked through."""
-        from huggingface_hub import CommitOperationAdd
+    def _content(self, name: str) -> Content:
+        """A shard whose bytes are still those that were looked through."""
+        with self._unchanged(name):
+            if name not in self._contents:
+                shard = self._looked.shards[name]
+                self._contents[name] = Content(name, self._target.path(name), shard.sha256)
+            self._contents[name].check()
+            return self._contents[name]
 
-        if name not in self._additions:
-            try:
-                addition = CommitOperationAdd(name, self._target.path(name))
-            except (OSError, ValueError):
-                addition = None
-            if addition is None or addition.upload_info.sha256.hex() != self._looked.shards[name].sha256:
-                raise PushError(f"{name} was changed while it was being pushed. Push again. {_GOES_ON}")
-            self._additions[name] = addition
-        return self._additions[name]
+    @contextlib.contextmanager
+    def _unchanged(self, name: str) -> Iterator[None]:
+        changed = False
+        try:
+            yield
+        except (OSError, ValueError):
+            changed = True
+        if changed:
+            raise PushError(f"{name} was changed while it was being pushed. Push again. {_GOES_ON}")
 
     def _operations(self, batch: _Changes) -> list[Any]:
         from huggingface_hub import CommitOperationAdd, CommitOperationDelete
@@ -205,7 +216,7 @@ class Committing:
                 raise PushError(f"{path} would hold {secret}. Take it out of the README.md on the hub.")
         return [
             *(CommitOperationDelete(path) for path in batch.deletions),
-            *(self._addition(name) for name in batch.shards),
+            *(self._content(name).operation for name in batch.shards),
             *(CommitOperationAdd(path, data) for path, data in batch.texts.items()),
         ]
 
@@ -241,6 +252,15 @@ class Committing:
                 f"The hub took the commit {sha}, but {len(lost):,} files are not in it as they were sent, {lost[0]} "
                 f"first. Does {self._repo} have a .gitignore? {_GOES_ON}"
             )
+
+    def _close(self, name: str) -> None:
+        content = self._contents.pop(name, None)
+        if content is not None:
+            content.close()
+
+    def _close_all(self) -> None:
+        for name in list(self._contents):
+            self._close(name)
 
     def _note(self, words: str) -> None:
         self._progress.note = words
