@@ -257,17 +257,6 @@ def test_the_card_says_what_it_is_how_it_was_made_and_what_may_be_done(alice):
         assert words in card
 
 
-def test_the_card_of_somebody_else_keeps_all_that_it_says(alice):
-    alice.hub.create("alice/faces")
-    theirs = "---\nlicense: mit\npretty_name: Théirs\n---\n# Our heads\n\nWords.\n"
-    alice.put("README.md", theirs.encode())
-    alice.push()
-    card = alice.repo.read("README.md").decode()
-    assert yaml_of(card.encode())["license"] == "mit"
-    assert yaml_of(card.encode())["pretty_name"] == "Théirs"
-    assert "# Our heads\n\nWords.\n" in card
-
-
 def test_a_card_that_cannot_be_read_is_not_written_over(alice):
     alice.hub.create("alice/faces")
     alice.put("README.md", b"---\nconfigs: [\n---\n")

@@ -10,18 +10,18 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-import yaml
-
 from ..access import ACCESS_FORM
-from ..errors import PushError
 from ..prepare import PreparePlan
 from ..units import format_bytes
+from .head import Head
 from .report import told_ids
 
 BEGIN, END = "<!-- nersemble: begin -->", "<!-- nersemble: end -->"
 _SECTION = re.compile(r"<!-- nersemble: config (\S+) -->\n.*?<!-- nersemble: end of config -->\n", re.DOTALL)
 #: Begins the name of a file that does not exist, which the card names while a push is not finished: loading then fails.
 INCOMPLETE = "incomplete-push-again"
+#: Characters of somebody else's value that a report shows.
+_SHOWN = 60
 
 _GATE = (
     "This shows people's faces. The terms of the NeRSemble data set go for it, and you need access from its authors "
@@ -29,13 +29,25 @@ _GATE = (
 )
 _KEYS: dict[str, Any] = {
     "pretty_name": "NeRSemble v2, prepared",
+    "tags": ["nersemble", "multi-view", "faces"],
+}
+#: What shows faces is under these terms, whatever somebody else wrote in the card.
+_TERMS: dict[str, Any] = {
     "license": "other",
     "license_name": "nersemble-terms-of-use",
     "license_link": ACCESS_FORM,
-    "tags": ["nersemble", "multi-view", "faces"],
     "extra_gated_prompt": _GATE,
     "extra_gated_fields": {"I agree to the terms of the NeRSemble data set": "checkbox"},
 }
+#: Names of files, in lower case, that `datasets` takes for data where no configs are named.
+_LOADABLE = re.compile(
+    r"\.(?:csv|tsv|jsonl?|ndjson|parquet|arrow|feather|geoparquet|gpq|txt|xml|h5|hdf5|nc|zip|tar|tgz|gz|bz2|xz|zst|7z|lz4"
+    r"|jpe?g|png|gif|bmp|webp|tiff?|ppm|pgm|heic|mp4|mkv|mov|avi|webm|mpe?g|wav|mp3|flac|ogg|opus|m4a|pdf|eval|lance|vortex"
+    r"|nii)$"
+)
+_NO_DATA = re.compile(
+    r"(?:^|/)(?:\.|__)|(?:^|/)(?:readme|licen[cs]e|citation|notice|requirements|dataset_infos?)[^/]*$"
+)
 
 _INTRODUCTION = f"""
 # NeRSemble v2, prepared
@@ -107,35 +119,74 @@ def merge_card(card: str | None, plan: PreparePlan, size: int, *, incomplete: bo
         incomplete: Whether shards are missing still: then nothing can be loaded under the config's name.
 
     Raises:
-        PushError: If the card's YAML cannot be read.
+        PushError: If the card's YAML cannot be read, or not be changed without loss.
     """
-    keys, body = _split(card)
+    head, body = _split(card)
     for key, value in _KEYS.items():
-        keys.setdefault(key, value)
-    keys["viewer"] = False
-    keys["configs"] = _with_entry(_configs(keys), plan.config, plan.hash if incomplete else "")
+        if head.get(key) is None:
+            head.set(key, value)
+    for key, value in _TERMS.items():
+        head.set(key, value)
+    head.set("viewer", False)
+    head.set_data_files(plan.config, _data_files(plan.config, plan.hash if incomplete else ""))
     sections = _sections(body)
     sections[plan.config] = _section(plan, size, incomplete)
-    return _joined(card, keys, body, sections)
+    return _joined(head, body, sections)
 
 
 def remove_config(card: str, config: str) -> str:
     """A card without a config."""
-    keys, body = _split(card)
-    entries = [entry for entry in _configs(keys) if entry.get("config_name") != config]
-    if entries and not any(entry.get("default") for entry in entries):
-        entries[0] = {**entries[0], "default": True}
-    keys["configs"] = entries
-    if not entries:
-        keys.pop("configs")
+    head, body = _split(card)
+    head.remove_config(config)
     sections = _sections(body)
     sections.pop(config, None)
-    return _joined(card, keys, body, sections)
+    return _joined(head, body, sections)
+
+
+def overrides(card: str | None) -> tuple[str, ...]:
+    """What others wrote in a card that a push replaces, since faces are under terms of their own: keys and values."""
+    head = _split(card)[0]
+    told = {key: head.get(key) for key in _TERMS}
+    return tuple(
+        f"{key}: {' '.join(str(value).split())[:_SHOWN]}"
+        for key, value in told.items()
+        if value is not None and value != _TERMS[key]
+    )
+
+
+def conflict_in(card: str | None, config: str, files: Iterable[str], configs: Iterable[str]) -> str:
+    """Why a config must not be added to a card; "" if nothing stands against it.
+
+    Args:
+        card: What it is now; None if there is none.
+        config: Its name.
+        files: All files of the data set.
+        configs: Those that this package pushed.
+    """
+    if card is not None and "\ufffd" in card:
+        return "The README.md on the hub is not UTF-8, and would lose what it says. Save it as UTF-8 there first."
+    head, body = _split(card)
+    entries = head.entries()
+    for entry in entries:
+        if entry.get("config_name") == config and not _is_ours(entry, config):
+            return (
+                f"The README.md on the hub has a config {config} of other files: {entry.get('data_files')!r}. Plan "
+                "with another config_name=."
+            )
+    folders = tuple(f"{one}/" for one in {*configs, *_sections(body), config})
+    theirs = [path for path in files if not path.startswith(folders) and _is_loadable(path)]
+    if theirs and not entries:
+        return (
+            f"There are files of others, {min(theirs)} first, that load without a config's name, and would not once a "
+            "config is named. Name them as one in the `configs` of the README.md on the hub first, or push to another "
+            "data set."
+        )
+    return ""
 
 
 def unfinished(card: str | None, config: str) -> str:
     """The hash of the plan whose push into a config was begun and not finished; "" if there is none such."""
-    for entry in _configs(_split(card)[0]):
+    for entry in _split(card)[0].entries():
         if entry.get("config_name") == config:
             found = re.search(rf"/{INCOMPLETE}-([0-9a-f]+)\.", str(entry.get("data_files")))
             return found[1] if found else ""
@@ -150,42 +201,26 @@ def configs_of(card: str | None) -> list[str]:
 # --- YAML -------------------------------------------------------------------------------------------------------------
 
 
-def _split(card: str | None) -> tuple[dict[str, Any], str]:
-    """The YAML at the head of a card, and all that follows it."""
-    found = re.match(r"\ufeff?---[ \t]*\r?\n(.*?)^---[ \t]*(?:\r?\n|\Z)", card or "", re.DOTALL | re.MULTILINE)
-    if found is None:
-        return {}, card or ""
-    problem = ""
-    try:
-        keys = yaml.safe_load(found[1])
-    except yaml.YAMLError as error:
-        problem = f": {' '.join(str(error).split())[:200].rstrip('. ')}"
-    else:
-        if keys is None or isinstance(keys, dict):
-            return keys or {}, (card or "")[found.end() :]
-    raise PushError(f"The YAML at the head of the README.md on the hub cannot be read{problem}. Repair it there first.")
+def _split(card: str | None) -> tuple[Head, str]:
+    """The YAML at the head of a card, and all that follows it, with one kind of line ends."""
+    card = (card or "").removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
+    found = re.match(r"---[ \t]*\n(.*?)^---[ \t]*(?:\n|\Z)", card, re.DOTALL | re.MULTILINE)
+    return (Head(""), card) if found is None else (Head(found[1]), card[found.end() :])
 
 
-def _configs(keys: dict[str, Any]) -> list[dict[str, Any]]:
-    entries = keys.get("configs") or []
-    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
-        raise PushError("The entry `configs` of the README.md on the hub is no list. Repair it there first.")
-    return entries
-
-
-def _with_entry(entries: Iterable[dict[str, Any]], config: str, unfinished: str) -> list[dict[str, Any]]:
-    entries = [dict(entry) for entry in entries]
+def _data_files(config: str, unfinished: str) -> list[dict[str, str]]:
     name = f"{INCOMPLETE}-{unfinished}.parquet" if unfinished else "**/*.parquet"
-    files = [{"split": "train", "path": f"{config}/{name}"}]
-    mine = next((entry for entry in entries if entry.get("config_name") == config), None)
-    if mine is None:
-        mine = {"config_name": config}
-        entries.append(mine)
-    mine["data_files"] = files
-    # With one of several configs flagged, every loader and `push_to_hub` of `datasets` know which one is meant.
-    if not any(entry.get("default") or entry.get("config_name") == "default" for entry in entries):
-        entries[0] = {**entries[0], "default": True}
-    return entries
+    return [{"split": "train", "path": f"{config}/{name}"}]
+
+
+def _is_ours(entry: dict[str, Any], config: str) -> bool:
+    files = entry.get("data_files")
+    begun = re.search(rf"/{INCOMPLETE}-([0-9a-f]+)\.", str(files))
+    return bool(files == _data_files(config, begun[1] if begun else ""))
+
+
+def _is_loadable(path: str) -> bool:
+    return bool(_LOADABLE.search(path.lower())) and not _NO_DATA.search(path.lower())
 
 
 # --- text -------------------------------------------------------------------------------------------------------------
@@ -197,8 +232,7 @@ def _sections(body: str) -> dict[str, str]:
     return {found[1]: found[0] for found in _SECTION.finditer(inside)}
 
 
-def _joined(card: str | None, keys: dict[str, Any], body: str, sections: dict[str, str]) -> str:
-    head = yaml.safe_dump(keys, sort_keys=False, allow_unicode=True, width=100_000)
+def _joined(head: Head, body: str, sections: dict[str, str]) -> str:
     configs = "\n".join(sections.values())
     ours = f"{BEGIN}\n{_INTRODUCTION}\n## Configs\n\n{configs}{_CITATION}\n{END}"
     start, end = body.find(BEGIN), body.find(END)
@@ -206,9 +240,7 @@ def _joined(card: str | None, keys: dict[str, Any], body: str, sections: dict[st
         body = body[:start] + ours + body[end + len(END) :]
     else:
         body = f"{body.rstrip()}\n\n{ours}\n".lstrip("\n")
-    if card is not None and _split(card) == (keys, body):
-        return card
-    return f"---\n{head}---\n{body}"
+    return f"---\n{head.text}---\n{body}"
 
 
 def _section(plan: PreparePlan, size: int, incomplete: bool) -> str:

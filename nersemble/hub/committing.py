@@ -17,7 +17,7 @@ from ..prepare.plans import PLAN_FILE
 from ..prepare.target import Target
 from ..progress import Count
 from .aftermath import set_right
-from .card import merge_card, unfinished
+from .card import conflict_in, merge_card, unfinished
 from .client import Client, RepoState
 from .content import Content
 from .guard import Destination, public_refusal
@@ -29,6 +29,15 @@ from .retry import Patience
 #: Files of a commit at most; one that has more is made of several, and cannot be loaded until the last of them.
 MOST = 250
 _GOES_ON = "What was sent is kept: push again, and it goes on from there."
+
+
+def find_conflict(held: Held, plan: PreparePlan, *, replace: bool) -> str:
+    """Why a plan must not be pushed on top of what a data set holds; "" if nothing stands against it.
+
+    Raises:
+        PushError: If its card or a plan of it cannot be read.
+    """
+    return conflict_in(held.card, plan.config, held.files, held.configs) or held.conflict(plan, replace=replace)
 
 
 class _NotAsItWasError(PushError):
@@ -163,7 +172,7 @@ class Committing:
 
     def _check_config(self, held: Held, *, first: bool) -> None:
         config = self._plan.config
-        problem = held.conflict(self._plan, replace=self._replace)
+        problem = find_conflict(held, self._plan, replace=self._replace)
         if not problem and not first and unfinished(held.card, config) not in ("", self._plan.hash):
             problem = f"Somebody else is pushing another plan into {config} of {self._repo}. Let one of you wait."
         if problem:

@@ -15,8 +15,9 @@ from ..errors import PushError
 from ..prepare import PreparePlan
 from ..prepare.target import Target, check_is_folder
 from ..progress import display, kind_for
+from .card import overrides
 from .client import Client, RemoteFile
-from .committing import Committing
+from .committing import Committing, find_conflict
 from .guard import Destination, find_destination, warn_of_audience
 from .held import Held
 from .looking import look_through
@@ -129,9 +130,11 @@ def _describe(
         if missing:
             absent = f"{missing:,} of {len(names):,} shards are not in {target.shown}. Run the plan first."
     state, conflict, sent, gone = destination.state, "", sizes, 0
+    overridden: tuple[str, ...] = ()
     if state is not None:
         held = Held(client, destination.repo_id, state.sha)
-        conflict = held.conflict(plan, replace=replace)
+        conflict = find_conflict(held, plan, replace=replace)
+        overridden = () if conflict else overrides(held.card)
         shards = held.shards(plan.config)
         gone = len(shards.keys() - set(names))
         if target is not None:
@@ -156,6 +159,7 @@ def _describe(
         organization=destination.audience.organization,
         members=destination.audience.members,
         url_known=knows_url(),
+        overridden=overridden,
         refusal=destination.refusal(members) or conflict or absent,
     )
 

@@ -36,6 +36,7 @@ class PushDescription:
         organization: Whether these are the members of an organisation.
         members: How many they are; None if the hub does not tell.
         url_known: Whether this machine has an access URL, which is looked for in the shards only then.
+        overridden: What others wrote of licence and gate in the card, in whose place those of the data set come.
         refusal: Why it would be refused; "" if nothing is known to stand against it.
     """
 
@@ -58,11 +59,12 @@ class PushDescription:
     organization: bool
     members: int | None
     url_known: bool
+    overridden: tuple[str, ...]
     refusal: str
 
     def as_dict(self) -> dict[str, Any]:
         """As JSON can hold it."""
-        return {**self.__dict__, "participants": list(self.participants)}
+        return {**self.__dict__, "participants": list(self.participants), "overridden": list(self.overridden)}
 
     def __str__(self) -> str:
         held = f"{self.rows:,} rows, {self.pictures:,} pictures, {len(self.participants):,} participants"
@@ -83,6 +85,7 @@ class PushDescription:
             lines.append(f"Note: {self.readers} will be able to see the faces.")
         if not self.url_known:
             lines.append(_note_of_url("cannot"))
+        lines += _note_of_terms(self)
         if self.refusal:
             lines.append(f"This will be refused: {self.refusal}")
         return "\n".join(lines)
@@ -149,6 +152,7 @@ class PushReport:
                 f"Pushed {told.config} to {self.repo_id}: {told.rows:,} rows, {told.shards:,} shards; {did}.",
                 f"It is private, seen by {told.readers}.",
                 *([] if told.url_known else [_note_of_url("could not")]),
+                *_note_of_terms(told),
                 f"Commit {self.commit}",
                 self.load_line,
             ]
@@ -264,6 +268,11 @@ class DeleteReport:
         if self.unread:
             notes.append(f"The plan cannot be read, and may name them, of {', '.join(self.unread)}.")
         return notes
+
+
+def _note_of_terms(told: PushDescription) -> list[str]:
+    said = "; ".join(told.overridden)
+    return [f"Note: in the card, the terms of the NeRSemble data set take the place of: {said}."] if said else []
 
 
 def _note_of_url(can: str) -> str:

@@ -1,0 +1,175 @@
+"""The YAML at the head of a card, changed key by key: all else stays as it was written, comments and spelling too."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import yaml
+
+from ..errors import PushError
+
+_AGAIN = "Repair it there first."
+_STYLE: dict[str, Any] = {"allow_unicode": True, "width": 100_000}
+
+
+class Head:
+    """The YAML at the head of a card.
+
+    Args:
+        text: It, with ``\\n`` at the end of every line.
+
+    Attributes:
+        text: As it is now.
+
+    Raises:
+        PushError: If it cannot be read, or is no mapping.
+    """
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self._root = _read(text)
+
+    def get(self, key: str) -> Any:
+        """The value of a key, with texts in place of numbers, dates and truths; None if it is not there or null.
+
+        Raises:
+            PushError: If it cannot be told.
+        """
+        node = self._node(key)
+        return None if node is None else _value(node)
+
+    def entries(self) -> list[dict[str, Any]]:
+        """The configs, of values as ``get`` gives them.
+
+        Raises:
+            PushError: If they are no list of mappings.
+        """
+        return [_value(node) for node in self._entries()]
+
+    def set_data_files(self, config: str, data_files: list[dict[str, str]]) -> None:
+        """Say which files a config has, in an entry that is there or made."""
+        entries = self._entries()
+        names = [_value(node).get("config_name") for node in entries]
+        if config not in names:
+            entries.append(_node_of({"config_name": config}))
+            names.append(config)
+        mine = entries[names.index(config)]
+        mine.value = [pair for pair in mine.value if pair[0].value != "data_files"]
+        mine.value.insert(1, (_node_of("data_files"), _node_of(data_files)))
+        self._set_entries(entries)
+
+    def remove_config(self, config: str) -> None:
+        """Remove the entry of a config, and the key if it was the last."""
+        self._set_entries([node for node in self._entries() if _value(node).get("config_name") != config])
+
+    def set(self, key: str, value: Any) -> None:
+        """Give a key a value, unless it has that."""
+        self._set_node(key, _node_of(value))
+
+    # --- nodes --------------------------------------------------------------------------------------------------------
+
+    def _pairs(self) -> list[tuple[Any, Any]]:
+        return [] if self._root is None else self._root.value
+
+    def _node(self, key: str) -> Any:
+        """The last one, as YAML's readers take it."""
+        found = [value for name, value in self._pairs() if isinstance(name, yaml.ScalarNode) and name.value == key]
+        return None if not found or found[-1].tag.endswith(":null") else found[-1]
+
+    def _entries(self) -> list[Any]:
+        node = self._node("configs")
+        if node is None:
+            return []
+        entries = node.value if isinstance(node, yaml.SequenceNode) else [None]
+        if not all(isinstance(entry, yaml.MappingNode) for entry in entries):
+            raise PushError(f"The entry `configs` of the README.md on the hub is no list. {_AGAIN}")
+        return list(entries)
+
+    def _set_entries(self, entries: list[Any]) -> None:
+        """Give `configs` these entries, one of which is flagged."""
+        told = [_value(node) for node in entries]
+        flagged = any(str(one.get("default")).lower() in ("true", "yes", "on") for one in told)
+        # With one of several configs flagged, every loader and `push_to_hub` of `datasets` know which one is meant.
+        if entries and not flagged and not any(one.get("config_name") == "default" for one in told):
+            entries[0].value = [pair for pair in entries[0].value if pair[0].value != "default"]
+            entries[0].value.append((_node_of("default"), _node_of(True)))
+        node = yaml.SequenceNode("tag:yaml.org,2002:seq", entries, flow_style=False) if entries else None
+        self._set_node("configs", node)
+
+    def _set_node(self, key: str, node: Any) -> None:
+        """Give a key this value, or remove it."""
+        told = None if node is None else _written(_mapping([(_node_of(key), node)]))
+        self._root = _read(self.text)  # entries were changed where they are
+        before = self._told()
+        named = [name for name, _ in self._pairs() if isinstance(name, yaml.ScalarNode) and name.value == key]
+        if len(named) > 1:
+            raise PushError(f"The head of the README.md on the hub has the key `{key}` {len(named)} times. {_AGAIN}")
+        if told == before.get(key) or (told is None and not named):
+            return
+        self.text = self._with(named[0] if named else None, told or "")
+        self._root = _read(self.text)
+        after = self._told()
+        if after.pop(key, None) != told or after != {name: said for name, said in before.items() if name != key}:
+            raise PushError(f"The head of the README.md on the hub cannot be changed without loss. {_AGAIN}")
+
+    def _told(self) -> dict[str, str]:
+        """What each key says, in one way of writing it."""
+        pairs = [(_written(name), _written(_mapping([(name, value)]))) for name, value in self._pairs()]
+        found: dict[str, str] = {}
+        for (name, told), (node, _) in zip(pairs, self._pairs(), strict=True):
+            key = node.value if isinstance(node, yaml.ScalarNode) else name
+            found[key] = found.get(key, "") + told
+        return found
+
+    def _with(self, name: Any, told: str) -> str:
+        """The text with that of a key in place of what it has."""
+        if self._root is None:
+            return self.text + told
+        block = not self._root.flow_style and all(one.start_mark.column == 0 for one, _ in self._pairs())
+        if not block:
+            # What is written in another way than a key a line is written anew.
+            rest = [pair for pair in self._pairs() if pair[0] is not name]
+            return (_written(_mapping(rest)) if rest else "") + told
+        if name is None:
+            return self.text.rstrip("\n") + "\n" + told
+        starts = sorted(one.start_mark.index for one, _ in self._pairs())
+        start = name.start_mark.index
+        end = next((one for one in starts if one > start), len(self.text))
+        # Comments before the next key are about that.
+        kept = re.search(r"(?:^[ \t]*(?:#[^\n]*)?\n)+\Z", self.text[start:end], re.MULTILINE)
+        return self.text[:start] + told + (kept[0] if kept else "") + self.text[end:]
+
+
+def _read(text: str) -> Any:
+    problem = ""
+    try:
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        problem = f": {' '.join(str(error).split())[:200].rstrip('. ')}"
+    else:
+        if root is None or isinstance(root, yaml.MappingNode):
+            return root
+        if isinstance(root, yaml.ScalarNode) and root.tag.endswith(":null"):
+            return None
+    raise PushError(f"The YAML at the head of the README.md on the hub cannot be read{problem}. {_AGAIN}")
+
+
+def _value(node: Any) -> Any:
+    try:
+        return yaml.constructor.BaseConstructor().construct_document(node)
+    except (yaml.YAMLError, RecursionError):
+        pass
+    raise PushError(f"The YAML at the head of the README.md on the hub refers to itself. {_AGAIN}")
+
+
+def _node_of(value: Any) -> Any:
+    return yaml.compose(yaml.safe_dump(value, sort_keys=False, **_STYLE), Loader=yaml.SafeLoader)
+
+
+def _mapping(pairs: list[tuple[Any, Any]]) -> Any:
+    return yaml.MappingNode("tag:yaml.org,2002:map", pairs, flow_style=False)
+
+
+def _written(node: Any) -> str:
+    return str(yaml.serialize(node, Dumper=yaml.SafeDumper, **_STYLE))

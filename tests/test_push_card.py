@@ -1,0 +1,183 @@
+"""The card of a data set that others write in too: what they wrote stays, but for the terms that faces are under."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+from _pushing import DEPRECATED, Pushing, make, pushing
+from hub import Hub
+from hub.repos import Change
+
+from nersemble.errors import PushError
+from nersemble.hub import plan_push
+
+pytestmark = DEPRECATED
+
+
+@pytest.fixture
+def alice(hub: Hub, demo_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Pushing:
+    alice = pushing(hub, demo_folder, monkeypatch)
+    hub.create("alice/faces")
+    return alice
+
+
+def card_of(alice: Pushing) -> str:
+    return alice.repo.read("README.md").decode()
+
+
+def head_of(card: str) -> str:
+    return card.split("---\n")[1]
+
+
+def refusal(alice: Pushing) -> str:
+    """Why a push is refused, which a dry run says as well."""
+    told = plan_push(alice.plan, alice.folder, "alice/faces", token=alice.token, endpoint=alice.hub.url).refusal
+    before = alice.repo.head.id
+    with pytest.raises(PushError) as caught:
+        alice.push()
+    assert str(caught.value) == told
+    assert alice.repo.head.id == before
+    return told
+
+
+THEIRS = """# agreed with the ethics board: ticket 17
+language:
+- no
+- on
+version: 1.10
+released: 2024-01-02
+never: 2024-13-45
+build: 012
+runtime: 12:30  # of the session
+pretty_name: Théirs
+size: &size 1_000
+again: *size
+configs:
+- config_name: theirs
+  data_files: data/*.csv
+  sep: ','
+  version: 1.10
+  header: 012
+  true_values: [no, on]
+# the end
+"""
+
+
+def test_what_others_wrote_in_the_head_stays_as_they_wrote_it(alice):
+    alice.put("README.md", f"---\n{THEIRS}---\n# Our heads\n\nWords.\n".encode())
+    alice.push()
+    card = card_of(alice)
+    head = head_of(card)
+    assert "# Our heads\n\nWords.\n" in card
+    before, _, configs = THEIRS.partition("configs:\n")
+    assert head.startswith(before)
+    assert "# the end\n" in head
+    for line in configs.splitlines():
+        assert line in head
+    # With the same meaning, for a reader that knows no dates.
+    told, was = (yaml.load(text, Loader=yaml.BaseLoader) for text in (head, THEIRS))
+    assert {key: told[key] for key in was if key != "configs"} == {key: was[key] for key in was if key != "configs"}
+    assert told["configs"][0] == {**was["configs"][0], "default": "true"}
+    assert told["configs"][1]["config_name"] == alice.plan.config
+    assert alice.push().commits == 0
+
+
+def test_a_card_with_other_line_ends_keeps_the_sections_of_other_configs(alice, tmp_path, demo_folder):
+    alice.push()
+    alice.put("README.md", card_of(alice).replace("\n", "\r\n").encode())
+    plan = make(tmp_path / "more", demo_folder, config_name="more", timesteps="0::8")
+    alice.push(plan=plan, folder=tmp_path / "more")
+    card = card_of(alice)
+    assert f"### `{alice.plan.config}`" in card
+    assert "### `more`" in card
+    assert card.count("<!-- nersemble: begin -->") == 1
+    assert "\r" not in card
+
+
+def test_a_licence_and_a_gate_of_others_give_way_to_those_of_the_data_set_and_that_is_said(alice):
+    lax = b"---\nlicense: cc-by-4.0\nextra_gated_prompt: all welcome\nviewer: true\n---\n"
+    alice.put("README.md", lax)
+    report = alice.push()
+    keys = yaml.safe_load(head_of(card_of(alice)))
+    assert (keys["license"], keys["license_name"]) == ("other", "nersemble-terms-of-use")
+    assert "do not try to find out who" in keys["extra_gated_prompt"]
+    assert keys["viewer"] is False
+    assert "take the place of: license: cc-by-4.0; extra_gated_prompt: all welcome." in str(report)
+    assert report.as_dict()["overridden"] == ["license: cc-by-4.0", "extra_gated_prompt: all welcome"]
+    assert "take the place of" not in str(alice.push())
+
+
+def test_files_of_others_that_load_without_a_config_are_not_made_unloadable(alice):
+    alice.put("data/train.csv", b"participant,x\n1,2\n")
+    assert "files of others, data/train.csv first, that load without a config's name" in refusal(alice)
+    alice.put("README.md", b"---\nconfigs:\n- config_name: default\n  data_files: data/*.csv\n---\n")
+    alice.push()
+    entries = yaml.safe_load(head_of(card_of(alice)))["configs"]
+    assert entries[0] == {"config_name": "default", "data_files": "data/*.csv"}
+    assert [entry["config_name"] for entry in entries] == ["default", alice.plan.config]
+
+
+@pytest.mark.parametrize("path", ["LICENSE.txt", "notes.md", "code/load.py", ".hidden/a.csv"])
+def test_files_that_are_no_data_stand_against_nothing(alice, path):
+    alice.put(path, b"words")
+    alice.push()
+    alice.assert_whole()
+
+
+def test_a_config_of_others_that_has_the_name_is_not_led_elsewhere(alice):
+    alice.put("data/train.csv", b"participant,x\n1,2\n")
+    entry = f"- config_name: {alice.plan.config}\n  data_files: data/*.csv\n"
+    alice.put("README.md", f"---\nconfigs:\n{entry}---\n".encode())
+    assert f"has a config {alice.plan.config} of other files: 'data/*.csv'" in refusal(alice)
+
+
+def test_a_card_that_is_not_utf_8_is_not_rewritten(alice):
+    data = "---\npretty_name: K\u00f6pfe\n---\n".encode("latin-1")
+    alice.repo.commit("main", Change("By git", steps=[("file", "README.md", data)]), "alice")
+    assert "README.md on the hub is not UTF-8" in refusal(alice)
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        "- a\n",
+        "configs: {a: b}\n",
+        "configs: participant\n",
+        "configs: [\n",
+        "configs: &a [{x: *a}]\n",
+        "license: mit\nlicense: mit\n",
+        "tags: []\n...\n",
+    ],
+)
+def test_a_head_that_nobody_can_change_safely_is_refused_in_plain_words(alice, head):
+    alice.put("README.md", f"---\n{head}---\nWords.\n".encode())
+    with pytest.raises(PushError, match=r"README\.md on the hub .*Repair it there first"):
+        alice.push()
+    assert card_of(alice) == f"---\n{head}---\nWords.\n"
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        "a: !!python/object:os.system 1\n",
+        "x: &a [*a]\n",
+        "1: 2\n? [a, b]\n: c\n",
+        "b: !!binary zzz\n",
+        "{a: 1.10, b: no}\n",
+        "configs:\n",
+        "",
+    ],
+)
+def test_heads_of_other_forms_keep_what_they_say(alice, head):
+    alice.put("README.md", f"---\n{head}---\nWords.\n".encode())
+    alice.push()
+    card = card_of(alice)
+    assert card.count("config_name") == 1
+    assert card.startswith(f"---\n{head}") or head.startswith(("{", "configs"))
+    if head.startswith("{"):
+        assert "a: 1.10\nb: no\n" in card
+    yaml.compose(head_of(card))
+    alice.assert_whole()
+    assert alice.push().commits == 0
