@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -155,6 +157,134 @@ def test_pictures_without_bytes_and_with_words_are_found(tmp_path, data, problem
 def test_pictures_as_this_package_and_others_write_them_are_none(tmp_path):
     for data in (jpeg(), jpeg(quality=95, subsampling=0, dpi=(72, 72))):
         assert scan_shard(shard(tmp_path / "a.parquet", frame=data), Forbidden()).problem == ""
+
+
+ACCESS = "https://user:pw123456@secret.example.org/a1b2c3d4/nersemble"
+HELD = [
+    ACCESS.replace("secret.example.org", "SECRET.Example.ORG"),
+    "secret.example.org:443/a1b2c3d4/nersemble",
+    "secret.example.org%2fa1b2c3d4%2fnersemble",
+    "get a1b2c3d4/nersemble/030/x",
+    "the password is pw123456.",
+    base64.b64encode(ACCESS.encode()).decode(),
+    base64.b64encode(b"x" + ACCESS.encode()).decode(),
+    base64.urlsafe_b64encode(b"xy" + ACCESS.encode()).decode(),
+]
+
+
+@pytest.mark.parametrize("held", HELD)
+def test_the_access_url_is_found_in_capitals_in_pieces_and_in_base64(tmp_path, monkeypatch, held):
+    monkeypatch.setenv("NERSEMBLE_DATA_URL", ACCESS)
+    found = scan_shard(shard(tmp_path / "a.parquet", name=held), Forbidden()).problem
+    assert "holds the access URL" in found
+
+
+@pytest.mark.parametrize("coding", ["utf-8", "utf-16-le"])
+def test_tokens_of_anybody_are_found(coding):
+    token = "hf_" + "AbCdE12345" * 4
+    assert Forbidden().secret_in(b"\xff" + token.encode(coding)) == "a token of the hub"
+    assert Forbidden().secret_in(token[:20].encode(coding)) == ""
+
+
+def test_a_token_is_found_in_base64():
+    token = "hf_" + "x" * 12
+    assert Forbidden(lambda: [token]).secret_in(base64.b64encode(b"xx" + token.encode())) == "a token of the hub"
+
+
+HOME = "/home/alice/x"
+COLUMNS = {
+    "view": pa.array([HOME]).cast(pa.string_view()),
+    "large": pa.array([HOME], pa.large_string()),
+    "map": pa.array([[("k", HOME)]], pa.map_(pa.string(), pa.string())),
+    "map key": pa.array([[(HOME, "k")]], pa.map_(pa.string(), pa.string())),
+    "fixed": pa.array([HOME.encode()], pa.binary(len(HOME))),
+    "bytes": pa.array([HOME.encode()]),
+    "fixed list": pa.array([[HOME]], pa.list_(pa.string(), 1)),
+    "dictionary": pa.array([HOME]).dictionary_encode(),
+}
+
+
+@pytest.mark.parametrize("kind", COLUMNS)
+def test_texts_are_found_in_columns_of_every_type(tmp_path, kind):
+    pq.write_table(pa.table({"a": COLUMNS[kind]}), tmp_path / "a.parquet", compression="zstd")
+    assert "holds a path of a machine" in scan_shard(str(tmp_path / "a.parquet"), Forbidden()).problem
+
+
+FIELDS = [
+    pa.field("a", pa.string(), metadata={"from": HOME}),
+    pa.field("a", pa.string(), metadata={HOME: "from"}),
+    pa.field(HOME, pa.string()),
+    pa.field("a", pa.struct([pa.field("b", pa.string(), metadata={"from": HOME})])),
+    pa.field("a", pa.list_(pa.field(HOME, pa.string()))),
+]
+
+
+@pytest.mark.parametrize("field", FIELDS, ids=["metadata", "key", "name", "nested metadata", "nested name"])
+def test_names_of_columns_and_what_is_kept_with_them_is_looked_at(tmp_path, field):
+    table = pa.table([pa.array([None], field.type)], schema=pa.schema([field]))
+    pq.write_table(table, tmp_path / "a.parquet")
+    assert "its footer holds a path" in scan_shard(str(tmp_path / "a.parquet"), Forbidden()).problem
+
+
+def saved(form: str, **kept) -> bytes:
+    file = io.BytesIO()
+    PIL.Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(file, form, **kept)
+    return file.getvalue()
+
+
+def chunk(name: bytes, data: bytes) -> bytes:
+    return len(data).to_bytes(4, "big") + name + data + zlib.crc32(name + data).to_bytes(4, "big")
+
+
+def segment(number: int, data: bytes) -> bytes:
+    return bytes([0xFF, 0xE0 + number]) + (2 + len(data)).to_bytes(2, "big") + data
+
+
+JPEG, PNG = saved("JPEG"), saved("PNG")
+TOLD = PIL.Image.Exif()
+TOLD[0x010E] = "at home"
+
+
+@pytest.mark.parametrize(
+    ("data", "problem"),
+    [
+        (JPEG[:2] + segment(12, b"Ducky at home") + JPEG[2:], "with APP12 in"),
+        (JPEG[:2] + segment(1, b"GPS 52.1,11.2") + JPEG[2:], "with APP1 in"),
+        (saved("JPEG", icc_profile=b"of Dr. Who" * 20), "with APP2 in"),
+        (JPEG[:2] + segment(0, b"JFXX\0\x10 a thumbnail") + JPEG[2:], "with APP0 in"),
+        (JPEG + b"serial 12345", "with bytes behind its end in"),
+        (saved("JPEG", progressive=True) + b"x", "with bytes behind its end in"),
+        (JPEG[:-2], "with a structure that cannot be read in"),
+        (PNG + b"serial 12345", "with bytes behind its end in"),
+        (PNG[:33] + chunk(b"prVt", b"at home") + PNG[33:], "with a chunk prVt in"),
+        (PNG[:-12] + chunk(b"eXIf", b"at home") + PNG[-12:], "with a chunk eXIf in"),
+        (saved("PNG", icc_profile=b"of Dr. Who" * 20), "with a chunk iCCP in"),
+        (saved("WEBP", exif=TOLD), "with exif in"),
+        (saved("WEBP") + b"serial", "picture with"),
+        (saved("TIFF", description="at home"), "with TIFF tags in"),
+    ],
+)
+def test_pictures_with_anything_beside_the_pixels_are_found(tmp_path, data, problem):
+    assert problem in scan_shard(shard(tmp_path / "a.parquet", frame=data), Forbidden()).problem
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        JPEG,
+        PNG,
+        saved("WEBP"),
+        saved("WEBP", lossless=True),
+        saved("JPEG", progressive=True),
+        saved("JPEG", quality=100),
+    ],
+)
+def test_pictures_of_plain_encoders_are_none(tmp_path, data):
+    noise = np.random.default_rng(3).integers(0, 255, (64, 64, 3), np.uint8)
+    file = io.BytesIO()
+    PIL.Image.fromarray(noise).save(file, "JPEG", quality=100, restart_marker_blocks=4)
+    found = scan_shard(shard(tmp_path / "a.parquet", frame=data, other=file.getvalue()), Forbidden())
+    assert found.problem == ""
 
 
 # --- and nothing of it is pushed ---

@@ -6,13 +6,12 @@ never a local variable where something raises: ``Forbidden`` holds them and answ
 
 from __future__ import annotations
 
+import base64
 import hashlib
-import io
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
 import pyarrow as pa
@@ -20,6 +19,7 @@ import pyarrow.parquet as pq
 
 from ..access import AccessURL, find_access
 from ..errors import AccessError
+from .beside import kept_beside
 
 _BLOCK = 4 << 20
 #: Characters of a string that a message shows.
@@ -36,8 +36,14 @@ _PATH = re.compile(
     | ^/""",
     re.VERBOSE | re.IGNORECASE,
 )
-#: What files of pictures keep beside the pixels; this package writes none of it.
-_METADATA = ("exif", "comment", "xmp", "XML:com.adobe.xmp", "photoshop", "raw_exif")
+#: Any token of the hub, whosever it is.
+_TOKEN = re.compile(rb"hf_[A-Za-z0-9]{30,}|h\0f\0_\0(?:[A-Za-z0-9]\0){30,}")
+_TOKEN_BYTES = 80
+#: Characters of a password, and of a path of the access URL, from which they are looked for alone.
+_SECRET_LENGTH = 6
+_PATH_LENGTH = 12
+#: Bytes of a value up to which it is looked at as a text too.
+_TEXT = 4096
 
 
 class Forbidden:
@@ -47,16 +53,18 @@ class Forbidden:
         tokens: Gives the tokens.
     """
 
-    __slots__ = ("_folders", "_longest", "_secrets")
+    __slots__ = ("_folders", "_longest", "_lowered", "_secrets")
 
     def __init__(self, tokens: Callable[[], Iterable[str]] = tuple) -> None:
         access = _access()
         urls = () if access is None or access.is_folder else _spellings(access)
-        self._secrets = (
-            *((url, "the access URL") for url in urls),
-            *((coded, "a token of the hub") for token in tokens() for coded in _codings(token)),
-        )
-        self._longest = max((len(secret) for secret, _ in self._secrets), default=1)
+        # Whoever writes a host in capitals means the same.
+        self._lowered = tuple(sorted({coded.lower() for url in urls for coded in _codings(url)}))
+        coded = [(code, "the access URL") for url in urls for code in _base64s(url)]
+        told = [(code, "a token of the hub") for one in tokens() for code in (*_codings(one), *_base64s(one))]
+        self._secrets = (*coded, *told)
+        lengths = [*map(len, self._lowered), *(len(secret) for secret, _ in self._secrets)]
+        self._longest = max(_TOKEN_BYTES, *lengths) if lengths else _TOKEN_BYTES
         home = os.path.expanduser("~")
         folders = [home, os.path.realpath(home), str(access) if access is not None and access.is_folder else ""]
         self._folders = tuple(sorted({folder for folder in folders if len(folder) > 1}))
@@ -68,7 +76,11 @@ class Forbidden:
 
     def secret_in(self, data: bytes) -> str:
         """Which secret is in some bytes, in any of its spellings, in words; "" if none is."""
-        return next((called for secret, called in self._secrets if secret in data), "")
+        found = next((called for secret, called in self._secrets if secret in data), "")
+        if not found and self._lowered:
+            lowered = data.lower()
+            found = "the access URL" if any(secret in lowered for secret in self._lowered) else ""
+        return found or ("a token of the hub" if _TOKEN.search(data) else "")
 
     def problem_of(self, text: str) -> str:
         """What is wrong with a string; "" if nothing is."""
@@ -115,23 +127,44 @@ def scan_shard(path: str, forbidden: Forbidden) -> ScannedShard:
         if not problem:
             try:
                 problem = next(_problems(pq.ParquetFile(file), forbidden), "")
-            except pa.ArrowException as error:
+            except (pa.ArrowException, ValueError) as error:
                 problem = f"it cannot be read: {str(error).rstrip('. ')}"
     return ScannedShard(size, digest.hexdigest(), problem)
 
 
 def _problems(shard: pq.ParquetFile, forbidden: Forbidden) -> Iterator[str]:
-    for key, value in (shard.metadata.metadata or {}).items():
-        if key != b"ARROW:schema":  # the same once more, in Base64
-            said = forbidden.problem_of(value.decode("utf-8", "replace"))
-            if said:
-                yield f"its footer {said}"
+    for text in _words_of_footer(shard):
+        said = forbidden.problem_of(text)
+        if said:
+            yield f"its footer {said}"
     for group in range(shard.num_row_groups):
         table = shard.read_row_group(group)
         for name, column in zip(table.column_names, table.columns, strict=True):
             for chunk in column.chunks:
                 for leaf in _leaves(chunk):
                     yield from (f"its column {name} {said}" for said in _problems_of(leaf, forbidden))
+
+
+def _words_of_footer(shard: pq.ParquetFile) -> Iterator[str]:
+    """Every text of a footer: what is kept with the file and with its columns, and their names at every depth."""
+    yield str(shard.metadata.created_by or "")
+    kept = [shard.metadata.metadata or {}, shard.schema_arrow.metadata or {}]
+    fields = list(shard.schema_arrow)
+    coded = kept[0].get(b"ARROW:schema")
+    if coded:  # has names that Parquet does without
+        schema = pa.ipc.read_schema(pa.BufferReader(base64.b64decode(coded)))
+        fields += list(schema)
+        kept.append(schema.metadata or {})
+    while fields:
+        field = fields.pop()
+        yield field.name
+        kept.append(field.metadata or {})
+        fields += [field.type.field(number) for number in range(field.type.num_fields)]
+    for words in kept:
+        for key, value in words.items():
+            yield key.decode("utf-8", "replace")
+            if key != b"ARROW:schema":
+                yield value.decode("utf-8", "replace")
 
 
 def _leaves(array: pa.Array) -> Iterator[pa.Array]:
@@ -143,18 +176,27 @@ def _leaves(array: pa.Array) -> Iterator[pa.Array]:
     if pa.types.is_struct(array.type):
         for part in array.flatten():
             yield from _leaves(part)
-    elif pa.types.is_list(array.type) or pa.types.is_large_list(array.type) or pa.types.is_fixed_size_list(array.type):
+    elif pa.types.is_map(array.type):
+        yield from _leaves(array.keys)
+        yield from _leaves(array.items)
+    elif hasattr(array, "flatten") and pa.types.is_nested(array.type):
         yield from _leaves(array.flatten())
     else:
         yield array
 
 
 def _problems_of(leaf: pa.Array, forbidden: Forbidden) -> Iterator[str]:
-    if pa.types.is_string(leaf.type) or pa.types.is_large_string(leaf.type):
-        yield from filter(None, (forbidden.problem_of(text) for text in leaf.unique().to_pylist() if text))
-    elif pa.types.is_binary(leaf.type) or pa.types.is_large_binary(leaf.type):
+    called = str(leaf.type)
+    if called in ("string", "large_string", "string_view"):
+        texts = leaf.cast(pa.large_string()).unique().to_pylist()
+        yield from filter(None, (forbidden.problem_of(text) for text in texts if text))
+    elif called in ("binary", "large_binary", "binary_view"):
         for data in leaf:
             yield from filter(None, [_problem_of_bytes(data.as_py(), forbidden)])
+    elif pa.types.is_fixed_size_binary(leaf.type):
+        yield from filter(None, (_problem_of_text(data.as_py() or b"", forbidden) for data in leaf))
+    elif not (pa.types.is_primitive(leaf.type) or pa.types.is_null(leaf.type) or pa.types.is_decimal(leaf.type)):
+        yield f"has values that cannot be looked through: {called}"
 
 
 def _problem_of_bytes(data: bytes | None, forbidden: Forbidden) -> str:
@@ -162,27 +204,20 @@ def _problem_of_bytes(data: bytes | None, forbidden: Forbidden) -> str:
         return "has a picture without bytes"
     if data.count(0) == len(data):
         return "has a picture of null bytes"
-    secret = forbidden.secret_in(data)
-    if secret:
-        return f"holds {secret}"
-    kept = _kept_beside(data)
+    said = _problem_of_text(data, forbidden)
+    if said:
+        return said
+    kept = kept_beside(data)
     return f"has a picture with {kept} in its file, which this package never writes" if kept else ""
 
 
-def _kept_beside(data: bytes) -> str:
-    """What a picture's file keeps beside its pixels: ``"exif"``, or the name of a text; "" of a clip."""
-    import PIL.Image
-
-    info: dict[Any, Any] = {}
-    try:
-        with PIL.Image.open(io.BytesIO(data)) as image:
-            if image.format == "PNG":
-                image.load()  # texts may stand behind the pixels
-            info = {**image.info, **getattr(image, "text", {})}
-            named = [name for name in info if name in _METADATA or name in getattr(image, "text", {})]
-    except (OSError, SyntaxError, ValueError, PIL.Image.DecompressionBombError):
-        return ""
-    return str(named[0])[:40] if named else ""
+def _problem_of_text(data: bytes, forbidden: Forbidden) -> str:
+    """What is wrong with some bytes, which may be a text."""
+    secret = forbidden.secret_in(data)
+    if secret or len(data) > _TEXT:
+        return f"holds {secret}" if secret else ""
+    text = data.decode("utf-8", "ignore")
+    return forbidden.problem_of(text) if text.isprintable() and text.encode() == data else ""
 
 
 def knows_url() -> bool:
@@ -198,17 +233,36 @@ def _access() -> AccessURL | None:
         return None
 
 
-def _spellings(access: AccessURL) -> tuple[bytes, ...]:
+def _spellings(access: AccessURL) -> tuple[str, ...]:
     """The URL without its scheme, as files may have it.  Nothing here raises, nor do its callers with it at hand."""
     parts = urlsplit(access.reveal())
-    places = [parts.netloc + parts.path, parts.netloc.rpartition("@")[2] + parts.path]
-    logins = [parts.netloc.rpartition("@")[0]]
-    texts = {
+    login, _, host = parts.netloc.rpartition("@")
+    hosts = {parts.netloc, host, host.removesuffix(":443")}
+    hosts |= {f"{one}:443" for one in (parts.netloc, host) if ":" not in host}
+    texts = {f"{one}{parts.path}" for one in hosts} | {login}
+    password = login.partition(":")[2]
+    texts |= {password} if len(password) >= _SECRET_LENGTH else set()
+    path = parts.path.strip("/")
+    # One that is plain words may be in anything, such as `nersemble/data`.
+    texts |= {path} if len(path) >= _PATH_LENGTH and re.search(r"\d", path) else set()
+    spelled = {
         said
-        for text in [*places, *logins]
+        for text in texts
         for said in (text, unquote(text), quote(text), quote(text, safe=""), text.replace("/", "\\/"))
     }
-    return tuple(sorted({needle for text in texts for needle in _codings(text) if len(needle) > 3}))
+    return tuple(sorted(one for one in spelled if len(one) > 3))
+
+
+def _base64s(text: str) -> tuple[bytes, ...]:
+    """A text within Base64, wherever it stands there; none if it is short."""
+    data = text.encode("utf-8", "replace")
+    found = []
+    for skipped in range(3):
+        coded = base64.b64encode(b"\0" * skipped + data)
+        whole = (skipped + len(data)) // 3 * 4
+        found.append(coded[(0, 2, 3)[skipped] : whole])
+    long = [one for one in found if len(one) >= 2 * _SECRET_LENGTH]
+    return tuple({one for coded in long for one in (coded, coded.translate(bytes.maketrans(b"+/", b"-_")))})
 
 
 def _codings(text: str) -> tuple[bytes, ...]:
