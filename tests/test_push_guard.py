@@ -54,6 +54,15 @@ def test_a_data_set_that_became_public_between_two_pushes_is_refused_and_nothing
     assert alice.hub.received == 0
 
 
+def test_a_public_data_set_that_holds_faces_is_told_loudly_and_how_to_make_it_private(alice):
+    alice.push()
+    alice.repo.private = False
+    wanted = r'EVERYBODY CAN SEE THE FACES NOW.*update_repo_settings\("alice/faces", private=True'
+    with pytest.raises(PushError, match=wanted):
+        alice.push()
+    assert "EVERYBODY CAN SEE THE FACES NOW" in str(alice.push(dry_run=True))
+
+
 @pytest.mark.parametrize("shard", [1, 2, 3])
 def test_a_data_set_that_becomes_public_while_shards_are_sent_gets_no_more_and_no_commit(alice, shard):
     def publish():
@@ -199,6 +208,19 @@ def test_a_fine_grained_token_serves_where_it_may_write(alice):
         alice.push(token=reading)
     alice.push(token=alice.hub.fine_grained("alice", {"alice": [READ, WRITE]}))
     alice.assert_whole()
+
+
+@pytest.mark.parametrize("permission", ["inference.serverless.write", "collection.write", "discussion.write"])
+def test_a_fine_grained_token_that_writes_something_else_is_refused(alice, permission):
+    token = alice.hub.fine_grained("alice", {"alice": [READ, permission]})
+    with pytest.raises(PushError, match="fine-grained and may not write to alice/faces"):
+        alice.push(token=token, dry_run=True)
+
+
+def test_an_organisation_is_called_as_it_is_spelled(alice):
+    alice.hub.organization("MyLab", alice="write", bob="read")
+    with pytest.warns(AudienceWarning, match="All 2 members of the organisation MyLab will be able"):
+        alice.push("MyLab/faces", dry_run=True)
 
 
 def test_a_namespace_of_others_is_refused(alice):

@@ -12,6 +12,8 @@ from .client import TOKENS, Client, RepoState
 
 #: Members of an organisation above which a push needs their exact number.
 MANY = 100
+#: What lets a fine-grained token write to repositories; others write discussions, collections, or call models.
+_WRITING = {"repo.write", "repo.content.write"}
 _ID = re.compile(r"(?:[A-Za-z0-9][\w.-]*/)?[A-Za-z0-9_][\w.-]{0,95}")
 
 
@@ -84,7 +86,8 @@ class Destination:
         """What has to be said; "" of a user's own data set, and of a public one, whose refusal says more."""
         if not self.audience.organization or self.readers != str(self.audience):
             return ""
-        return f"{str(self.audience).capitalize()} will be able to see the faces in {self.repo_id}."
+        who = str(self.audience)
+        return f"{who[0].upper()}{who[1:]} will be able to see the faces in {self.repo_id}."
 
 
 def find_destination(client: Client, repo_id: str) -> Destination:
@@ -133,6 +136,15 @@ def public_refusal(repo_id: str) -> str:
     )
 
 
+def exposed_refusal(repo_id: str) -> str:
+    """What is said of a public data set that faces were pushed to before."""
+    return (
+        f"{repo_id} is public and holds what this package pushed: EVERYBODY CAN SEE THE FACES NOW. Make it private at "
+        f'once, in its settings on the hub or with `huggingface_hub.HfApi().update_repo_settings("{repo_id}", '
+        'private=True, repo_type="dataset")`, find out who published it, and whether anybody loaded it.'
+    )
+
+
 def _check_token(told: dict[str, Any], user: str, namespace: str, repo_id: str) -> None:
     token = (told.get("auth") or {}).get("accessToken") or {}
     role = token.get("role")
@@ -149,7 +161,7 @@ def _check_token(told: dict[str, Any], user: str, namespace: str, repo_id: str) 
         if (scope.get("entity") or {}).get("name") in named
         for permission in scope.get("permissions") or []
     ]
-    if not any("write" in permission for permission in [*given, *map(str, grained.get("global") or [])]):
+    if not _WRITING & {*given, *map(str, grained.get("global") or [])}:
         raise PushError(
             f"The token of {user} is fine-grained and may not write to {repo_id}. Let it write to the repositories of "
             f"{namespace} at {TOKENS}, or make another."

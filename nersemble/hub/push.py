@@ -18,7 +18,7 @@ from ..progress import display, kind_for
 from .card import overrides
 from .client import Client, RemoteFile
 from .committing import Committing, find_conflict
-from .guard import Destination, find_destination, warn_of_audience
+from .guard import Destination, exposed_refusal, find_destination, warn_of_audience
 from .held import Held
 from .looking import look_through
 from .report import PushDescription, PushReport
@@ -130,11 +130,15 @@ def _describe(
         if missing:
             absent = f"{missing:,} of {len(names):,} shards are not in {target.shown}. Run the plan first."
     state, conflict, sent, gone = destination.state, "", sizes, 0
+    exposed = ""
     overridden: tuple[str, ...] = ()
     if state is not None:
         held = Held(client, destination.repo_id, state.sha)
-        conflict = find_conflict(held, plan, replace=replace)
-        overridden = () if conflict else overrides(held.card)
+        if state.private:
+            conflict = find_conflict(held, plan, replace=replace)
+        elif held.is_ours:
+            exposed = exposed_refusal(destination.repo_id)
+        overridden = () if conflict or not state.private else overrides(held.card)
         shards = held.shards(plan.config)
         gone = len(shards.keys() - set(names))
         if target is not None:
@@ -160,7 +164,7 @@ def _describe(
         members=destination.audience.members,
         url_known=knows_url(),
         overridden=overridden,
-        refusal=destination.refusal(members) or conflict or absent,
+        refusal=exposed or destination.refusal(members) or conflict or absent,
     )
 
 
