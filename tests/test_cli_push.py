@@ -16,6 +16,8 @@ from _hub_cleaning import add_cleaning
 from _pushing import Pushing, small_shards
 from hub import Hub
 
+from nersemble.layout import SERIALS
+
 COMMAND = [sys.executable, "-m", "nersemble"]
 
 
@@ -116,6 +118,41 @@ def test_a_dry_run_of_what_would_be_refused_says_so_and_fails(alice, run):
     told = json.loads(run("out", "open", "--dry-run", "--json", code=1)[0])
     assert "is public" in told["refusal"]
     assert told["readers"] == "everybody"
+
+
+def prepare(alice, demo_folder, out, *words):
+    """Prepare one picture, to be pushed."""
+    selected = ("--participant", "240", "--sequence", "EXP-1-head", "--camera", SERIALS[8], "--timesteps", "0:1")
+    return subprocess.run(
+        [*COMMAND, "prepare", str(out), *selected, "--scale", "0.1", "--data-dir", str(demo_folder), *words],
+        env={**alice.hub.environment(alice.token), "PYTHONPATH": str(REPOSITORY)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+def test_preparing_what_could_not_be_pushed_makes_nothing(alice, demo_folder, tmp_path):
+    alice.hub.create("alice/open", private=False)
+    out = tmp_path / "made"
+    done = prepare(alice, demo_folder, out, "--push", "alice/open", "--yes")
+    assert done.returncode == 1
+    assert "Nothing was made, since it could not be pushed: alice/open is public" in done.stderr
+    assert not list(out.rglob("*.parquet"))
+    for words in ((), ("--json",)):
+        done = prepare(alice, demo_folder, out, "--push", "alice/open", "--dry-run", *words)
+        assert (done.returncode, "is public" in done.stdout) == (1, True)
+
+
+def test_preparing_for_an_organisation_of_many_needs_their_number(alice, demo_folder, tmp_path):
+    alice.hub.organization("city", alice="write", **{f"m{number}": "read" for number in range(100)})
+    out = tmp_path / "made"
+    done = prepare(alice, demo_folder, out, "--push", "city/faces", "--yes")
+    assert (done.returncode, list(out.rglob("*.parquet"))) == (1, [])
+    assert "--members 101" in done.stderr
+    done = prepare(alice, demo_folder, out, "--push", "city/faces", "--members", "101", "--yes")
+    assert done.returncode == 0, done.stderr
+    assert alice.hub.repos["city/faces"].private
 
 
 # --- the documents ----------------------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ import typer
 
 from . import options
 from .options import Camera, Participant, Sequences
+from .push import Members
 
 if TYPE_CHECKING:
     from ..prepare import PreparePlan
@@ -73,6 +74,7 @@ class _Call:
     workers: int | None
     settings: dict[str, Any]
     repo: str | None
+    members: int | None
     recheck: bool
     dry_run: bool
     yes: bool
@@ -104,6 +106,7 @@ def prepare(
     engine_option: Settings = None,
     workers: Workers = None,
     push: Repo = None,
+    members: Members = None,
     recheck: Recheck = False,
     dry_run: DryRun = False,
     yes: Yes = False,
@@ -130,7 +133,7 @@ def prepare(
     }
     source: dict[str, Any] = {"data_dir": data_dir, "from_cache": from_cache, "config_name": config_name}
     source["without"] = without or ()
-    call = _Call(out, engine, workers, _settings(engine_option), push, recheck, dry_run, yes, as_json, quiet)
+    call = _Call(out, engine, workers, _settings(engine_option), push, members, recheck, dry_run, yes, as_json, quiet)
     options.show_notes()
     options.stop_on_signals()
     try:
@@ -146,6 +149,7 @@ def prepare(
 
 
 def _go(plan: PreparePlan, call: _Call) -> int:
+    from ..errors import PushError
     from ..prepare.run import make_engine, refusal
     from ..prepare.sample import estimate
     from ..prepare.target import Target
@@ -153,18 +157,21 @@ def _go(plan: PreparePlan, call: _Call) -> int:
     target = Target(call.out)
     refused = refusal(plan, target)
     make_engine(call.engine, call.workers, call.settings)
-    pushing = None if call.repo is None else _pushing(plan, call.repo)
+    pushing = None if call.repo is None else _pushing(plan, call.repo, call.members)
+    if pushing is not None and pushing.refusal and not call.dry_run:
+        raise PushError(f"Nothing was made, since it could not be pushed: {pushing.refusal}")
+    code = 1 if refused or (pushing is not None and pushing.refusal) else 0
     if call.dry_run or not call.yes:
         reckoned = estimate(plan, call.workers)
         if call.dry_run and call.as_json:
             told = {**describe(plan, target.shown, reckoned), "refusal": refused}
             options.print_json({**told, "push": None if pushing is None else pushing.as_dict()})
-            return 1 if refused else 0
+            return code
         text = summary(plan, target.shown, reckoned) + ("" if pushing is None else f"\n{pushing}")
         text += f"\nThis will be refused: {refused}" if refused else ""
         typer.echo(text, err=not call.dry_run)
         if call.dry_run or refused:
-            return 1 if refused else 0
+            return code
         if not options.agreed("Nothing was made."):
             return 1
     silent = call.quiet or call.as_json
@@ -174,7 +181,7 @@ def _go(plan: PreparePlan, call: _Call) -> int:
     )
     checked = plan.verify(call.out) if report.complete else None
     sound = checked is not None and checked.sound
-    pushed = plan.push(call.out, call.repo) if call.repo is not None and sound else None
+    pushed = plan.push(call.out, call.repo, members=call.members) if call.repo is not None and sound else None
     parts = {"run": report, "verify": checked, "push": pushed}
     if call.as_json:
         options.print_json({name: None if part is None else part.as_dict() for name, part in parts.items()})
@@ -183,11 +190,11 @@ def _go(plan: PreparePlan, call: _Call) -> int:
     return 0 if sound or report.submitted else INCOMPLETE
 
 
-def _pushing(plan: PreparePlan, repo: str) -> Any:
+def _pushing(plan: PreparePlan, repo: str, members: int | None) -> Any:
     """What a push would do; asked before anything is made, so that a wrong token or a public target shows now."""
     from ..hub import plan_push
 
-    return plan_push(plan, None, repo)
+    return plan_push(plan, None, repo, members=members)
 
 
 def summary(plan: PreparePlan, out: str, reckoned: PrepareEstimate) -> str:
