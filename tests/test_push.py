@@ -251,7 +251,7 @@ def test_the_card_says_what_it_is_how_it_was_made_and_what_may_be_done(alice):
         "OpenCV",
         "(0, 0) is the centre of the top-left pixel",
         "`world_to_camera`",
-        "--delete 240",
+        "--delete ID",
         "@article{kirschstein2023nersemble",
     ):
         assert words in card

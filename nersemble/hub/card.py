@@ -57,7 +57,7 @@ _INTRODUCTION = f"""
 
 Pictures of the [NeRSemble v2](https://tobias-kirschstein.github.io/nersemble/) multi-view head videos, prepared with
 the Python package `nersemble`. The people in it can take their consent back. This removes one of them from this data
-set, with its history: `nersemble push OWNER/NAME --delete 240`.
+set, with its history: `nersemble push OWNER/NAME --delete ID`.
 
 ## Terms
 
