@@ -18,6 +18,7 @@ from hub import Hub, answer, run
 import nersemble
 from nersemble.errors import PrepareError, PushError, SelectionError
 from nersemble.hub import committing, content, plan_push
+from nersemble.prepare.plans import FORMAT
 
 pytestmark = DEPRECATED
 
@@ -213,7 +214,7 @@ def test_shards_that_are_not_there_or_not_as_planned_are_not_pushed(alice, tmp_p
     with pytest.raises(PushError, match=r"1 of 3 shards are not in .*less\. Run the plan first"):
         alice.push(folder=folder)
     (folder / alice.shards[1]).write_bytes((alice.folder / alice.shards[0]).read_bytes())
-    with pytest.raises(PrepareError, match="1 of 3 shards are not as planned"):
+    with pytest.raises(PrepareError, match="1 thing is not as planned of 3 shards"):
         alice.push(folder=folder)
     assert alice.hub.repos.get("alice/faces") is None
 
@@ -446,7 +447,7 @@ def test_a_file_that_somebody_deleted_on_the_hub_comes_back(alice):
 
 def test_plans_of_other_newer_versions_are_not_guessed_at(alice):
     alice.push()
-    newer = alice.plan.to_json().replace('"format": 1', '"format": 99')
+    newer = alice.plan.to_json().replace(f'"format": {FORMAT}', '"format": 99')
     alice.put(f"{alice.plan.config}/plan.json", newer.encode())
     with pytest.raises(PushError, match="newer nersemble"):
         alice.push()

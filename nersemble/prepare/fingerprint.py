@@ -195,6 +195,10 @@ def _imports(code: types.CodeType, package: str) -> Iterator[str]:
 
 
 def _source_of(kind: Any) -> str:
+    """The source of code, a function or a class; "" if there is none."""
+    code = getattr(kind, "__code__", kind)
+    if getattr(code, "co_filename", "") == "<string>":  # what is made at run time, whose name from 3.13 on `-c` has too
+        return ""
     try:
         return inspect.getsource(kind)
     except (OSError, TypeError):

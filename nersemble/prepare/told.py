@@ -34,8 +34,11 @@ _BY_REPR = (
     *(range, decimal.Decimal, fractions.Fraction, uuid.UUID, np.dtype, types.GenericAlias, types.UnionType),
     *(datetime.date, datetime.time, datetime.timedelta, datetime.timezone),
 )
+#: What stands for a default in the ``__init__`` that Python writes for a data class whose field has a factory.
+_MADE: Any = dataclasses.make_dataclass("_MADE", [("a", list, dataclasses.field(default_factory=list))])
+_STAND_IN = type(_MADE.__init__.__defaults__[0])
 #: What holds no value that a column could depend on.
-_WITHOUT_VALUE = (logging.Logger, type(threading.Lock()), type(threading.RLock()))
+_WITHOUT_VALUE = (logging.Logger, type(threading.Lock()), type(threading.RLock()), _STAND_IN)
 
 
 def mix(*parts: str) -> str:
