@@ -149,29 +149,23 @@ def prepare(
 
 
 def _go(plan: PreparePlan, call: _Call) -> int:
-    from ..errors import PushError
+    from ..errors import PrepareError, PushError
     from ..prepare.run import make_engine, refusal
-    from ..prepare.sample import estimate
     from ..prepare.target import Target
 
     target = Target(call.out)
-    refused = refusal(plan, target)
     make_engine(call.engine, call.workers, call.settings)
+    refused = refusal(plan, target)
     pushing = None if call.repo is None else _pushing(plan, call.repo, call.members)
-    if pushing is not None and pushing.refusal and not call.dry_run:
+    if call.dry_run:
+        _show(plan, target.shown, call, refused, pushing)
+        return 1 if refused or (pushing is not None and pushing.refusal) else 0
+    if refused:
+        raise PrepareError(refused)
+    if pushing is not None and pushing.refusal:
         raise PushError(f"Nothing was made, since it could not be pushed: {pushing.refusal}")
-    code = 1 if refused or (pushing is not None and pushing.refusal) else 0
-    if call.dry_run or not call.yes:
-        reckoned = estimate(plan, call.workers)
-        if call.dry_run and call.as_json:
-            told = {**describe(plan, target.shown, reckoned), "refusal": refused}
-            options.print_json({**told, "push": None if pushing is None else pushing.as_dict()})
-            return code
-        text = summary(plan, target.shown, reckoned) + ("" if pushing is None else f"\n{pushing}")
-        text += f"\nThis will be refused: {refused}" if refused else ""
-        typer.echo(text, err=not call.dry_run)
-        if call.dry_run or refused:
-            return code
+    if not call.yes:
+        _show(plan, target.shown, call, "", pushing)
         if not options.agreed("Nothing was made."):
             return 1
     silent = call.quiet or call.as_json
@@ -188,6 +182,20 @@ def _go(plan: PreparePlan, call: _Call) -> int:
     if not silent or not (sound or report.submitted):
         typer.echo("\n".join(str(part) for part in parts.values() if part is not None), err=silent)
     return 0 if sound or report.submitted else INCOMPLETE
+
+
+def _show(plan: PreparePlan, out: str, call: _Call, refused: str, pushing: Any) -> None:
+    """Show what there is to do: to stdout if that was asked for, and to stderr in front of a question."""
+    from ..prepare.sample import estimate
+
+    reckoned = estimate(plan, call.workers)
+    if call.dry_run and call.as_json:
+        told = {**describe(plan, out, reckoned), "refusal": refused}
+        options.print_json({**told, "push": None if pushing is None else pushing.as_dict()})
+        return
+    refusal = f"This will be refused: {refused}" if refused else ""
+    parts = (summary(plan, out, reckoned), pushing, refusal)
+    typer.echo("\n".join(str(part) for part in parts if part), err=not call.dry_run)
 
 
 def _pushing(plan: PreparePlan, repo: str, members: int | None) -> Any:

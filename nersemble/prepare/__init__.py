@@ -4,6 +4,15 @@
 >>> plan.run("out/", workers=8)                                                               # doctest: +SKIP
 >>> plan.verify("out/")                                                                       # doctest: +SKIP
 >>> plan.push("out/", "my-lab/heads-quarter")                                                 # doctest: +SKIP
+
+Where things are:
+
+- planning: ``planning`` (the call), ``options``, ``names``, ``unit``, ``plans`` (what comes of it), ``sample`` (how
+  large and how long it will be);
+- stages: ``stages``, ``fingerprint`` (what tells them apart), with ``told`` for values and ``owners`` for modules;
+- making: ``run`` (the driver, on an engine), ``job``, ``work`` (a unit), with ``view``, ``encode``, ``shard`` and
+  ``target``;
+- after it: ``report``, ``verify``.
 """
 
 from .options import PrepareOptions
