@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from nersemble.transport import part_file
 from nersemble.transport.part_file import FORGOTTEN, LostClaimError, PartFile, Version, is_written_elsewhere, list_parts
 
 KEY = "sequences~EXP-1-head~images~cam_222200037.mp4"
@@ -437,4 +436,3 @@ if not child:
 print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """
     assert subprocess.check_output([sys.executable, "-c", code], text=True) == "0\n"
-    assert part_file._started(os.getpid())

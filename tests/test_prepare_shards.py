@@ -6,7 +6,6 @@ import contextlib
 import io
 import json
 import os
-import platform
 import shutil
 import subprocess
 import sys
@@ -28,6 +27,7 @@ from nersemble import Camera, VideoDecoder, correct_color, prepare
 from nersemble.demo import read_identity
 from nersemble.errors import PrepareError, SelectionError, StorageError
 from nersemble.prepare.target import Target
+from nersemble.writers import this_process
 
 PLACE = ("participant", "sequence", "camera", "timestep")
 
@@ -216,11 +216,12 @@ def test_nothing_half_written_is_left(demo_folder, tmp_path):
     plan = small_plan(demo_folder)
     shard = tmp_path / plan.config / plan.units[0].name
     shard.parent.mkdir(parents=True)
-    ended = subprocess.Popen([sys.executable, "-c", ""])
-    ended.wait()
-    of_nobody = shard.with_name(f".{shard.name}.{platform.node()}-{ended.pid}-0123456789ab.part")
-    of_another_run = shard.with_name(f".{shard.name}.{platform.node()}-{os.getpid()}-0123456789ab.part")
-    of_another_machine = shard.with_name(f".{shard.name}.elsewhere-{ended.pid}-0123456789ab.part")
+    say = "from nersemble.writers import this_process; print(this_process())"
+    ended = subprocess.run([sys.executable, "-c", say], capture_output=True, text=True, check=True).stdout.strip()
+    of_nobody, of_another_run, of_another_machine = (
+        shard.with_name(f".{shard.name}.by_{writer}-0123456789ab.part")
+        for writer in (ended, this_process(), f"elsewhere_{ended.partition('_')[2]}")
+    )
     for part in (of_nobody, of_another_run, of_another_machine):
         part.write_bytes(b"half")
     made(plan, tmp_path)

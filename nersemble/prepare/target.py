@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import platform
 import re
 import shutil
 import tempfile
@@ -15,10 +14,11 @@ from typing import Any, BinaryIO, cast
 
 from ..errors import PrepareError, SelectionError, StorageError
 from ..transport.base import disk_problem
+from ..writers import has_ended, this_process
 
 #: Ends the names of what is being written.
 PART = ".part"
-_PART_SUFFIX = re.compile(r"\.(?:parquet|json)\.(?P<node>[^/]*)-(?P<process>\d+)-[0-9a-f]{12}\.part$")
+_PART_SUFFIX = re.compile(r"\.(?:parquet|json)\.by_(?P<writer>[^/.]*)-[0-9a-f]{12}\.part$")
 
 
 class Target:
@@ -174,21 +174,13 @@ def _without_password(text: str) -> str:
 
 def _part_suffix() -> str:
     """What ends the name of something half written, and says by whom."""
-    return f".{platform.node()}-{os.getpid()}-{uuid.uuid4().hex[:12]}{PART}"
+    return f".by_{this_process()}-{uuid.uuid4().hex[:12]}{PART}"
 
 
 def is_abandoned(name: str) -> bool:
     """Whether something half written is of a process of this machine that has ended."""
     match = _PART_SUFFIX.search(name)
-    if match is None or match["node"] != platform.node():
-        return False
-    try:
-        os.kill(int(match["process"]), 0)
-    except ProcessLookupError:
-        return True
-    except (PermissionError, OverflowError):
-        return False
-    return False
+    return match is not None and has_ended(match["writer"])
 
 
 def _open_filesystem(text: str) -> tuple[Any, str]:

@@ -11,14 +11,13 @@ from __future__ import annotations
 import base64
 import binascii
 import contextlib
-import functools
-import hashlib
 import os
 import random
-import socket
 import time
 from dataclasses import dataclass
 from pathlib import Path
+
+from ..writers import has_ended, this_process
 
 SUFFIX = ".part"
 #: Seconds without a byte after which a claim counts as given up, though its process may live: nothing is lost by taking
@@ -218,51 +217,16 @@ def is_written_elsewhere(folder: Path, key: str) -> bool:
 def _name(key: str, version: Version | None) -> str:
     """A name that says who writes."""
     text = (version.as_text(key) if version else "") or "-.-"
-    return f".{key}.{text}.by_{_here()}_{os.getpid()}_{_started(os.getpid())}_{random.getrandbits(32):08x}{SUFFIX}"
+    return f".{key}.{text}.by_{this_process()}_{random.getrandbits(32):08x}{SUFFIX}"
 
 
 def _given_up(claim: str, written: float) -> bool:
     """Whether the process that a claim names is gone."""
-    _, here, pid, started, _ = [*claim.split("_"), "", "", "", ""][:5]
-    if here == _here() and pid.isdecimal() and not _alive(int(pid), started):
+    if has_ended(claim.removeprefix("by_")):
         return True
     # Also of a process that is here but was stopped; a time to come is that of another clock.
     return not -FORGOTTEN < time.time() - written < FORGOTTEN
 
 
 def _is_own(claim: str) -> bool:
-    return claim.startswith(f"by_{_here()}_{os.getpid()}_{_started(os.getpid())}_")
-
-
-def _alive(pid: int, started: str) -> bool:
-    if pid == os.getpid():
-        return started == _started(pid)
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:  # another user's, which may be hidden from us too
-        return _started(pid) in (started, "")
-    return _started(pid) == started
-
-
-@functools.lru_cache(maxsize=1)
-def _here() -> str:
-    """What tells this machine, since its start, and this container from others."""
-    facts = [socket.gethostname()]
-    with contextlib.suppress(OSError):
-        facts.append(Path("/proc/sys/kernel/random/boot_id").read_text())
-    with contextlib.suppress(OSError):
-        facts.append(os.readlink("/proc/self/ns/pid"))
-    return hashlib.sha256("\n".join(facts).encode()).hexdigest()[:12]
-
-
-def _started(pid: int) -> str:
-    """When a process started, which tells it from a later one of the same number; "" where that cannot be asked."""
-    try:
-        text = Path(f"/proc/{pid}/stat").read_text()
-    except OSError:
-        return ""
-    fields = text.rpartition(")")[2].split()
-    # A zombie has ended, though nobody has asked for its exit status yet.
-    return "ended" if fields[0] in "ZX" else fields[19]
+    return claim.startswith(f"by_{this_process()}_")
