@@ -342,6 +342,31 @@ def test_a_forked_child_of_a_threaded_decoder_reads_and_ends(videos):
     assert (done.stdout, done.stderr) == ("0\n", "")
 
 
+COUNT_THREADS = """
+import sys
+from pathlib import Path
+from nersemble.video import VideoDecoder
+
+def count():
+    return sum(task.read_text().startswith("av:h264") for task in Path("/proc/self/task").glob("*/comm"))
+
+for given in (None, 3):
+    with VideoDecoder(sys.argv[1], threads=given) as decoder:
+        for timesteps in ([20], [40, 41, 42, 43], [3], [60], [10]):
+            for timestep in timesteps:
+                decoder.get_frame_at(timestep)
+            print(count(), end=" ")
+    del decoder
+"""
+
+
+def test_lone_frames_take_one_thread_again_after_a_pass_and_given_ones_stay(videos):
+    command = [sys.executable, "-c", COUNT_THREADS, str(videos("h264")[0])]
+    counts = subprocess.check_output(command, text=True).split()
+    in_a_pass = "2" if len(os.sched_getaffinity(0)) > 1 else "0"
+    assert counts == ["0", in_a_pass, in_a_pass, "0", "0", *"33333"]
+
+
 CORES = """
 import multiprocessing, os, sys
 from nersemble.cores import usable_cores

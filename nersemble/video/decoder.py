@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 from av.video.reformatter import VideoReformatter
 
-from ..cores import usable_cores
 from ..errors import FrameError
 from ..memory import LARGE, keep_picture_memory
 from .engine import PictureDecoder
@@ -40,8 +39,6 @@ FIRST_READ = 32 * 1024
 PICTURES_HELD, BYTES_A_PIXEL = {"h264": 8, "hevc": 12}, 1.5
 #: Bytes of a decoder that has not decoded.
 LEAST_HELD = 64 * 1024
-#: Codec threads of a lone process: each more holds another picture or two.
-MOST_THREADS = 2
 
 
 class VideoDecoder:
@@ -275,11 +272,10 @@ class VideoDecoder:
     def _picture(self, timestep: int, outlook: Outlook, threads: int | None) -> Any:
         self._check(timestep)
         if self._last is None or self._last[0] != timestep:
-            threads = threads or self._threads or min(usable_cores(), MOST_THREADS)
             problem, self._last = "", None  # the codec can use its memory for the next one
             try:
                 packet = int(self.index.packet_of[timestep])
-                self._last = (timestep, self._engine.picture(packet, outlook, threads))
+                self._last = (timestep, self._engine.picture(packet, outlook, threads or self._threads))
             except FrameError as error:
                 problem = str(error)
             if problem:

@@ -15,6 +15,7 @@ from typing import Any
 import av
 import av.error
 
+from ..cores import usable_cores
 from ..errors import FrameError
 from .disposable import holds_parameter_sets, is_disposable
 from .entry import is_clean_start
@@ -26,8 +27,10 @@ from .slices import FrameNumbers
 LONGEST_WAIT = 32
 #: FFmpeg's H.264 decoder ends the process if it is told to hold back more pictures than this.
 MOST_HELD_BACK = 15
-#: A lone picture this near its keyframe is drained out of the codec, which has one thread: to begin there again costs
-#: little, and more threads would cost more than they save.
+#: Codec threads of a lone process: each more holds another picture or two.
+MOST_THREADS = 2
+#: A lone picture this near its keyframe is drained out of the codec, to begin there again costs little; by one thread
+#: if nothing else is said, since more would take a tenth more of the processors' time.
 NEAR = 48
 LOST = (
     "packets in front of it are missing, of pictures that it may be predicted from. They were lost when the file was "
@@ -49,7 +52,7 @@ class PictureDecoder:
         self._packets = packets
         self._remote = remote
         self._context: Any = None
-        self._threads = 1
+        self._threads = self._asked = 1  # that it has, and that the last picture asked for
         self._one_thread = False
         self._depth = index.reorder_depth  # pictures that the codec holds back to bring them into order
         self._has_other_sets = False  # the codec was fed parameter sets, which a flush does not take back
@@ -77,13 +80,14 @@ class PictureDecoder:
         """Whether a codec is open."""
         return self._context is not None
 
-    def picture(self, packet: int, outlook: Outlook, threads: int = 1) -> Any:
+    def picture(self, packet: int, outlook: Outlook, threads: int | None = None) -> Any:
         """Decode the picture of ``packet``.
 
         Args:
             packet: Number of the packet in decode order.
             outlook: What will be asked for next.
-            threads: Codec threads, if a codec is opened for it.
+            threads: Codec threads; by default ``MOST_THREADS`` if there are as many cores, and one for a lone picture
+                near its keyframe.
 
         Returns:
             An ``av.VideoFrame``.
@@ -126,7 +130,7 @@ class PictureDecoder:
     def _start_for(self, packet: int) -> int:
         return 0 if self._false_keyframes else self._index.start_for(packet)
 
-    def _attempt(self, start: int, wanted: Wanted, threads: int) -> tuple[Any, str]:
+    def _attempt(self, start: int, wanted: Wanted, threads: int | None) -> tuple[Any, str]:
         """The picture, or what is wrong."""
         picture = self._pending.pop(wanted.target, None)
         try:
@@ -170,7 +174,7 @@ class PictureDecoder:
     def _is_clean(self, packet: int, data: bytes = b"") -> bool:
         return packet == 0 or is_clean_start(self._index.codec, self._index.extradata, data)
 
-    def _run(self, start: int, wanted: Wanted, threads: int) -> Any:
+    def _run(self, start: int, wanted: Wanted, threads: int | None) -> Any:
         """Feed packets from ``start``, or from where the codec stands, until the target comes out."""
         target = wanted.target
         passed = self._context is not None and self._origin <= start <= self._fed
@@ -178,7 +182,8 @@ class PictureDecoder:
             self._reset(start)
         lone = self._is_lone(wanted)
         if self._fed == self._origin:
-            self._begin(1 if lone and target - start <= NEAR else threads)
+            few = lone and target - start <= NEAR
+            self._begin(threads or (1 if few else min(usable_cores(), MOST_THREADS)))
         found: Any = None
         while found is None and not self._drained and self._fed <= target + LONGEST_WAIT + self._threads:
             packets = self._next_packets(target, lone)
@@ -245,8 +250,10 @@ class PictureDecoder:
         self._highest = max(self._highest, rank)
 
     def _begin(self, threads: int) -> None:
-        """Make the codec ready for a first packet."""
-        if self._context is None or self._threads < threads or self._has_other_sets:
+        """Make the codec ready for a first packet; one with more threads than needed serves once more, not twice."""
+        enough = range(threads, max(threads, self._asked) + 1)
+        self._asked = threads
+        if self._context is None or self._threads not in enough or self._has_other_sets:
             self._has_other_sets = False
             self._context = av.CodecContext.create(self._index.codec, "r")
             self._context.extradata = self._index.extradata
