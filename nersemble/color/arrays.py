@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import numpy as np
@@ -12,8 +13,8 @@ from .polynomial import evaluate
 from .srgb import HIGHEST, PLACE_BITS, decode_srgb, encode_srgb, tables, truncate_to_uint8
 from .threads import share_out
 
-#: Pixels at once: few enough for a core's cache, and so many that the calls do not count.
-BLOCK = 1 << 16
+#: Pixels at once: few enough for a cache, and so many that threads seldom wait for each other between two calls.
+BLOCK = 1 << 17
 #: The same in float64, where all terms of a pixel are kept.
 EXACT_BLOCK = 1 << 14
 _PLACE = np.int32((1 << PLACE_BITS) - 1)
@@ -79,6 +80,8 @@ class _Block:
         self.plan = plan
         dtype = plan.rows.dtype
         self.decoded = tables().decoded.astype(dtype)
+        # What this takes across the next threshold is redone.
+        self.cells = tables().cells + np.int32(plan.unsure)
         self.channels = np.empty((3, BLOCK), dtype)
         self.linear = np.empty(BLOCK, dtype)
         self.spare = np.empty((4, BLOCK), dtype)
@@ -88,6 +91,7 @@ class _Block:
         self.near = np.empty(BLOCK, np.bool_)
         self.unsure = np.empty(BLOCK, np.bool_)
         self.highest = dtype.type(HIGHEST).view(np.int32 if dtype == np.float32 else np.int64)
+        self.level_byte = 2 if sys.byteorder == "little" else 1
         self.rows = [row.tolist() for row in plan.rows]
 
     def correct(self, pixels: NDArray[np.uint8], corrected: NDArray[np.uint8]) -> None:
@@ -119,12 +123,10 @@ class _Block:
         np.copyto(fixed, linear, casting="unsafe")
         np.right_shift(fixed, PLACE_BITS, out=found)
         np.copyto(index, found)
-        np.take(tables().cells, index, out=found, mode="wrap")
+        np.take(self.cells, index, out=found, mode="wrap")
         fixed &= _PLACE
         found += fixed
-        np.right_shift(found, 16, out=fixed)
-        np.copyto(levels, fixed, casting="unsafe")
-        found += self.plan.unsure
+        np.copyto(levels, found.view(np.uint8)[self.level_byte :: 4])
         found &= 0xFFFF
         np.less_equal(found, 2 * self.plan.unsure, out=near)
         unsure |= near
