@@ -198,10 +198,12 @@ def timescales(data: bytes) -> tuple[int, int]:
     return found["/moov/mvhd"], found["/moov/trak/mdia/mdhd"]
 
 
-def with_matrix(data: bytes, a: int, b: int, c: int, d: int) -> bytes:
+def with_matrix(data: bytes, a: float, b: float, c: float, d: float, *, of_movie: bool = False) -> bytes:
     """Set the display matrix: a point (x, y) of the picture is shown at (a x + c y, b x + d y), y pointing down."""
-    matrix = struct.pack(">9i", a << 16, b << 16, 0, c << 16, d << 16, 0, 0, 0, 1 << 30)
-    return replace(data, "/moov/trak/tkhd", lambda body: body[:40] + matrix + body[76:])
+    a, b, c, d = (round(value * 65536) for value in (a, b, c, d))
+    matrix = struct.pack(">9i", a, b, 0, c, d, 0, 0, 0, 1 << 30)
+    box, at = ("/moov/mvhd", 36) if of_movie else ("/moov/trak/tkhd", 40)
+    return replace(data, box, lambda body: body[:at] + matrix + body[at + 36 :])
 
 
 SAMPLE_ENTRY = "/moov/trak/mdia/minf/stbl/stsd"

@@ -229,15 +229,18 @@ def test_pictures_whose_order_the_file_contradicts_are_refused():
         VideoDecoder(RemoteBytes(wrapped)).get_frames_in_range(0, 20)
 
 
+@pytest.mark.parametrize("options", ["keyint=12:bframes=3", "keyint=7:bframes=1", "keyint=20:bframes=2", "keyint=250"])
 @pytest.mark.parametrize("codec", ["libx264", "libx265"])
 @pytest.mark.parametrize("threads", [1, 2])
-def test_without_composition_times_no_picture_is_given_for_another(tmp_path, codec, threads):
+def test_without_composition_times_no_picture_is_given_for_another(tmp_path, codec, threads, options):
     """As AVI and careless muxers have them: whatever is asked for first, and alone."""
     make = x264 if codec == "libx264" else x265
-    data = encode(codec=codec, options=make("keyint=12:min-keyint=12:bframes=3:b-adapt=0"), mux="+faststart", count=30)
+    data = encode(codec=codec, options=make(f"{options}:b-adapt=0"), mux="+faststart", count=30)
     path = tmp_path / "wrapped.mp4"
     path.write_bytes(rewrite(data, lambda at, body: [("free", body)] if at.endswith(("/ctts", "/edts")) else None))
-    orders = [[t] for t in range(30)] + [[t, t + 1, t + 2] for t in range(0, 27, 4)] + [list(range(30))]
+    orders = [[t] for t in range(30)] + [[t, t + 1, t + 2] for t in range(0, 27, 4)]
+    orders += [list(range(0, 30, step)) for step in (1, 2, 3, 4, 5, 6, 10)]
+    batches = [[12, 26], [10, 24], [0, 29], [10, 24, 28], [3, 9, 15, 27]]
     given = 0
     for source in (path, RemoteBytes(path.read_bytes())):
         for order in orders:
@@ -246,6 +249,9 @@ def test_without_composition_times_no_picture_is_given_for_another(tmp_path, cod
                     with contextlib.suppress(FrameError):
                         assert number_in(decoder.get_frame_at(timestep)) == timestep, order
                         given += 1
+        for batch in batches:
+            with VideoDecoder(source, threads=threads) as decoder, contextlib.suppress(FrameError):
+                assert list(map(number_in, decoder.get_frames_at(batch))) == batch
     assert given > 0  # keyframes
 
 

@@ -16,15 +16,16 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 from av.video.reformatter import VideoReformatter
 
-from ..errors import FrameError
+from ..errors import FrameError, SelectionError
 from ..memory import LARGE, keep_picture_memory
 from .engine import PictureDecoder
 from .mp4 import Mp4Packets, read_index
 from .outlook import LONGEST_STEP, Outlook, only_step
 from .packets import PacketIndex, PacketReader
-from .resize import Picture, resize_picture
+from .resize import Picture, checked_size, resize_picture
 from .scan import scan
 from .source import ByteSource, FileSource, LocalSource, WindowReader, as_source
+from .tensor import converter
 
 if TYPE_CHECKING:
     import torch
@@ -55,6 +56,7 @@ class VideoDecoder:
     Raises:
         FrameError: If it is no video, or its header is cut off.
         AssetNotFoundError: If there is no such file.
+        SelectionError: If ``threads`` is no number of threads; its methods, if ``size`` is no size.
 
     >>> decoder = VideoDecoder("cam_222200037.mp4")     # doctest: +SKIP
     >>> decoder.get_frame_at(0).shape                    # doctest: +SKIP
@@ -72,6 +74,8 @@ class VideoDecoder:
         self._last: Any  # the timestep and picture decoded last
         self._last_timestep: int
         self._last_step: int
+        if threads is not None and (not isinstance(threads, int) or threads < 1):
+            raise SelectionError(f"threads is a number of 1 or more, not {threads!r}.")
         self._source = as_source(video, name)
         self.name = name or self._source.name
         self._threads = threads
@@ -145,8 +149,8 @@ class VideoDecoder:
         Raises:
             FrameError: If there is no such timestep, or it cannot be decoded whole.
         """
-        picture = np.require(self.read(timestep, size), requirements=["C", "W"])
-        return _as_tensor(picture) if as_tensor else picture
+        converted = converter(as_tensor)
+        return converted(np.require(self.read(timestep, size), requirements=["C", "W"]))
 
     def get_frames_at(
         self, timesteps: Sequence[int], size: tuple[int, int] | None = None, *, as_tensor: bool = False
@@ -160,18 +164,19 @@ class VideoDecoder:
         Raises:
             FrameError: If one of them does not exist, or cannot be decoded whole.
         """
+        converted = converter(as_tensor)
         wanted = [operator.index(timestep) for timestep in timesteps]
         places: dict[int, list[int]] = {}
         for place, timestep in enumerate(wanted):
             places.setdefault(timestep, []).append(place)
-        width, height = size or (self.width, self.height)
+        width, height = checked_size(size) or (self.width, self.height)
         for timestep in places:
             self._check(timestep)
         frames = np.empty((len(wanted), height, width, 3), np.uint8)
         for timestep, picture in self.read_many(places, size):
             for place in places[timestep]:
                 frames[place] = picture
-        return _as_tensor(frames) if as_tensor else frames
+        return converted(frames)
 
     def get_frames_in_range(
         self,
@@ -307,13 +312,6 @@ class VideoDecoder:
         if self.index.rotation:
             picture = np.ascontiguousarray(np.rot90(picture, self.index.rotation // 90))
         return picture if size is None else resize_picture(picture, size)
-
-
-def _as_tensor(pictures: Picture) -> torch.Tensor:
-    """Channels in front of height and width, without a copy."""
-    import torch
-
-    return torch.from_numpy(pictures).movedim(-1, -3)
 
 
 def _after_fork_in_child() -> None:

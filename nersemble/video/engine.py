@@ -217,8 +217,11 @@ class PictureDecoder:
         return not outlook.stride and (self._remote or wanted.target - self._origin <= NEAR)
 
     def _is_needless(self, data: bytes, following: bytes | None, wanted: Wanted) -> bool:
-        """Whether the next packet can be left out; ``following`` is the one behind it, where that was read too."""
-        if following is None or wanted.includes(self._fed):
+        """Whether the next packet can be left out; ``following`` is the one behind it, where that was read too.
+
+        None is where the times do not reorder: what a codec reorders all the same would then show too late, or never.
+        """
+        if following is None or wanted.includes(self._fed) or self._index.reorder_depth == 0:
             return False
         return is_disposable(self._index.codec, self._index.extradata, data, following)
 

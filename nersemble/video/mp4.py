@@ -19,6 +19,7 @@ from ..errors import FrameError
 from .boxes import OddFile, box, boxes, read_sample_description
 from .packets import PacketIndex
 from .source import WindowReader
+from .turn import quarter_turn
 
 #: Bytes asked for where the header stands after the frames.
 TAIL_READ = 64 * 1024
@@ -108,7 +109,10 @@ def _parse_moov(moov: bytes) -> Mp4Index:
     children = list(boxes(moov))
     if any(kind == b"mvex" for kind, _ in children):
         raise OddFile
-    movie_timescale = _header_timescale(dict(children)[b"mvhd"])
+    movie = dict(children)[b"mvhd"]
+    movie_timescale = _header_timescale(movie)
+    if quarter_turn(*_matrix(movie, 48 if movie[0] == 1 else 36)):
+        raise OddFile  # it turns all tracks, after their own turns
     for kind, track in children:
         if kind == b"trak" and box(track, b"mdia", b"hdlr")[8:12] == b"vide":
             return _parse_track(track, movie_timescale)
@@ -237,13 +241,12 @@ def _has_leading_pictures(composition: NDArray[np.int64], keyframe: NDArray[np.b
 
 def _rotation(tkhd: bytes) -> int:
     """The turn that the track's display matrix asks for, in degrees counter-clockwise."""
-    at = 52 if tkhd[0] == 1 else 40
-    a, b, _, c, d = struct.unpack_from(">5i", tkhd, at)
-    unit = 1 << 16
-    turns = {(unit, 0, 0, unit): 0, (0, unit, -unit, 0): 270, (-unit, 0, 0, -unit): 180, (0, -unit, unit, 0): 90}
-    if (a, b, c, d) not in turns:
-        raise OddFile
-    return turns[(a, b, c, d)]
+    return quarter_turn(*_matrix(tkhd, 52 if tkhd[0] == 1 else 40))
+
+
+def _matrix(header: bytes, at: int) -> tuple[int, int, int, int]:
+    a, b, _, c, d = struct.unpack_from(">5i", header, at)
+    return a, b, c, d
 
 
 class Mp4Packets:

@@ -6,19 +6,49 @@ colours by up to half a pixel.
 
 from __future__ import annotations
 
+import contextlib
+import operator
+from typing import overload
+
 import numpy as np
 import PIL.Image
 from numpy.typing import NDArray
 
 from ..compiling import Compiled, Loader
+from ..errors import SelectionError
 
 Picture = NDArray[np.uint8]
+
+LONGEST_SIDE = 32_768
 
 #: Bytes from which a picture counts as large, and large pictures after which it pays to load compiled code, which takes
 #: up to a second and saves 10 ms for a picture of 3208 x 2200.
 LARGE, PAYS_AFTER = 6 << 20, 32
 #: Rows of a box that compiled code can sum up in 16 bits.
 MOST_DOWN = 257
+
+
+@overload
+def checked_size(size: None) -> None: ...
+@overload
+def checked_size(size: tuple[int, int]) -> tuple[int, int]: ...
+def checked_size(size: tuple[int, int] | None) -> tuple[int, int] | None:
+    """A size as two whole numbers.
+
+    Raises:
+        SelectionError: If it is none, or larger than any picture that is wanted on purpose.
+    """
+    if size is None:
+        return None
+    found = None
+    with contextlib.suppress(TypeError, ValueError):
+        width, height = map(operator.index, size)
+        found = (width, height)
+    if found is None or not all(1 <= side <= LONGEST_SIDE for side in found):
+        raise SelectionError(
+            f"size is (width, height) in pixels, two whole numbers of 1 to {LONGEST_SIDE:,}, not {size!r}."
+        )
+    return found
 
 
 def resize_picture(picture: Picture, size: tuple[int, int]) -> Picture:
@@ -33,7 +63,11 @@ def resize_picture(picture: Picture, size: tuple[int, int]) -> Picture:
 
     Returns:
         ``(height, width, 3)`` uint8, contiguous; the picture itself if it has that size.
+
+    Raises:
+        SelectionError: If it is no size.
     """
+    size = checked_size(size)
     height, width = picture.shape[:2]
     if size == (width, height):
         return picture

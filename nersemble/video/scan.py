@@ -7,6 +7,7 @@ packets are kept in memory (some megabytes a video); nothing is decoded.
 from __future__ import annotations
 
 import io
+import struct
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -14,14 +15,17 @@ from typing import Any
 import av
 import av.error
 import numpy as np
+from av.sidedata.sidedata import Type as SideDataType
 from av.stream import Disposition
 from numpy.typing import NDArray
 
 from ..errors import FrameError
+from .cut import without_doubtful_end
 from .fields import Packet, join_fields
 from .mp4 import ODD_EDITS
 from .packets import PacketIndex
 from .source import ByteSource
+from .turn import quarter_turn
 
 MIN_TIME = -(1 << 63)
 NO_VIDEO = "This is no video that can be read exactly ({}). Was its download cut off, or is it another file?"
@@ -29,6 +33,14 @@ CHANGING_FORMAT = (
     "The file holds what its pictures need beside them: a palette, or a codec header that changes midway. Such "
     "files are not read; encode it anew."
 )
+#: Starts a picture of MPEG-4 part 2 (ISO/IEC 14496-2, 6.2.1).
+_PICTURE = b"\0\0\1\xb6"
+PACKED = (
+    "Packets of the video hold two pictures each (a packed bitstream, as DivX and Xvid write), so that its frames "
+    "cannot be counted. Encode it anew."
+)
+#: Ends a picture of a GIF, and the file; its decoder takes half a picture for a whole one.
+_GIF_ENDS = (b"\0", b";")
 #: Attributes of a codec context that say what the pictures are, apart from the codec's own header.
 FORMAT = (
     "width",
@@ -91,7 +103,7 @@ def _scan(file: io.BytesIO) -> tuple[PacketIndex, ScannedPackets]:
             raise FrameError(NO_VIDEO.format("no video track"))
         context = stream.codec_context
         codec, extradata = context.codec.name, bytes(context.extradata or b"")
-        packets, decoded = [], MIN_TIME
+        packets, durations, decoded = [], [], MIN_TIME
         for packet in container.demux(stream):
             if not packet.size:
                 continue
@@ -102,8 +114,12 @@ def _scan(file: io.BytesIO) -> tuple[PacketIndex, ScannedPackets]:
                     raise FrameError(ODD_EDITS)
                 decoded = packet.dts
             data = bytes(packet)
+            if codec == "mpeg4" and data.count(_PICTURE) > 1:
+                raise FrameError(PACKED)
             shown = not packet.is_discard and _has_picture(codec, data)
-            packets.append(Packet(packet.pts, packet.is_keyframe, shown, data, bool(packet.is_corrupt)))
+            durations += [packet.duration] if packet.duration else []
+            damaged = bool(packet.is_corrupt) or (codec == "gif" and data[-1:] not in _GIF_ENDS)
+            packets.append(Packet(packet.pts, packet.is_keyframe, shown, data, damaged))
         packets = join_fields(codec, extradata, packets)
         if any(packet.pts is None for packet in packets):
             raise FrameError(NO_VIDEO.format("packets without presentation times"))
@@ -121,6 +137,8 @@ def _scan(file: io.BytesIO) -> tuple[PacketIndex, ScannedPackets]:
             # What is missing may be the beginning of the next one.
             damaged=frozenset(n + i for n, packet in enumerate(packets) if packet.damaged for i in (0, 1)),
         )
+        if context.codec.reorder:
+            index = without_doubtful_end(index, durations, container.format.name, file.getbuffer())
         return index, ScannedPackets([packet.data for packet in packets])
 
 
@@ -161,4 +179,8 @@ def _rotation(container: Any, stream: Any) -> int:
     """The turn of the display matrix in degrees counter-clockwise, which FFmpeg hands out with a decoded frame only."""
     container.seek(0)
     frame = next(iter(container.decode(stream)), None)
-    return int(frame.rotation) % 360 if frame is not None else 0
+    for data in () if frame is None else frame.side_data:
+        if data.type == SideDataType.DISPLAYMATRIX:
+            a, b, _, c, d = struct.unpack_from("=5i", bytes(data))
+            return quarter_turn(a, b, c, d)
+    return 0
