@@ -179,8 +179,8 @@ def _rotation(container: Any, stream: Any) -> int:
     """The turn of the display matrix in degrees counter-clockwise, which FFmpeg hands out with a decoded frame only."""
     container.seek(0)
     frame = next(iter(container.decode(stream)), None)
-    for data in () if frame is None else frame.side_data:
-        if data.type == SideDataType.DISPLAYMATRIX:
-            a, b, _, c, d = struct.unpack_from("=5i", bytes(data))
-            return quarter_turn(a, b, c, d)
-    return 0
+    matrix = frame.side_data.get(SideDataType.DISPLAYMATRIX) if frame is not None else None
+    if matrix is None:
+        return 0
+    a, b, _, c, d = struct.unpack_from("=5i", bytes(matrix))
+    return quarter_turn(a, b, c, d)
