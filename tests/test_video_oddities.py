@@ -175,3 +175,19 @@ def test_of_a_file_that_was_cut_no_frame_is_counted_as_another(name, container):
                     assert number_in(decoder.get_frame_at(timestep)) == timestep, (percent, len(decoder))
                     given += 1
     assert given > 48 or container == "avi"  # which is refused when it is cut
+
+
+@pytest.mark.parametrize(("container", "most"), [("matroska", 3), ("mp4", 3), ("flv", 0), ("mpegts", 0)])
+def test_a_pause_at_the_end_of_a_whole_file_hides_nothing(container, most):
+    """Frames that were dropped, which only a container that knows its own end tells from those behind a cut."""
+    options = x264(f"keyint=12:bframes={most}:b-adapt=0")
+    mux = "+frag_keyframe+empty_moov" if container == "mp4" else ""
+    data = encode(
+        options=options,
+        container=container,
+        mux=mux,
+        time_base=Fraction(1, 1000),
+        pts=lambda i: i * 40 + 500 * (i >= 46),
+    )
+    with VideoDecoder(io.BytesIO(data)) as decoder:
+        assert [number_in(frame) for frame in decoder] == list(range(48))

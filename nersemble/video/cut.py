@@ -25,12 +25,13 @@ NO_TIMES = (
 
 
 def without_doubtful_end(
-    index: PacketIndex, durations: Sequence[int], format_name: str, data: memoryview
+    index: PacketIndex, depth: int, durations: Sequence[int], format_name: str, data: memoryview
 ) -> PacketIndex:
     """The index without the last pictures, if the file may be cut off and there is a gap in front of them.
 
     Args:
         index: Of all packets that are there.
+        depth: How many pictures the codec holds back to bring them into order, as far as it is known.
         durations: Of those of which they are known, in the unit of the presentation times.
         format_name: FFmpeg's name of the container.
         data: The whole file.
@@ -43,9 +44,11 @@ def without_doubtful_end(
         raise FrameError(NO_TIMES)
     times = np.sort(index.pts[index.shown])
     steps = np.diff(times)
-    if is_cut is False or not len(steps):
+    # Packets behind a cut can belong in front of so many pictures.
+    last = MAX_REORDER if is_cut else max(depth, index.reorder_depth)
+    if is_cut is False or not last or not len(steps):
         return index
-    first = max(len(steps) - MAX_REORDER, 0)  # packets behind a cut can belong in front of so many pictures
+    first = max(len(steps) - last, 0)
     usual = float(np.median(durations)) if len(durations) else 0.0
     if not is_cut or not usual:  # what may be whole may also have steps of many kinds
         usual = max(usual, float(steps[:first].max(initial=0)) or float(steps.min()))

@@ -138,7 +138,9 @@ def _scan(file: io.BytesIO) -> tuple[PacketIndex, ScannedPackets]:
             damaged=frozenset(n + i for n, packet in enumerate(packets) if packet.damaged for i in (0, 1)),
         )
         if context.codec.reorder:
-            index = without_doubtful_end(index, durations, container.format.name, file.getbuffer())
+            index = without_doubtful_end(
+                index, context.reorder_depth, durations, container.format.name, file.getbuffer()
+            )
         return index, ScannedPackets([packet.data for packet in packets])
 
 
