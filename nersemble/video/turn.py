@@ -10,7 +10,8 @@ from ..errors import FrameError
 TOLERANCE = 1.0
 ODD_TURN = (
     "The video asks players to {} its pictures, which this package does not do. Turn them into what is to be seen by "
-    "encoding it anew with ffmpeg, or take the display matrix out of it (ffmpeg -display_rotation 0 -i VIDEO -c copy)"
+    "encoding it anew (ffmpeg -i VIDEO NEW.mp4), or take the display matrix out of it (ffmpeg -display_rotation 0 -i "
+    "VIDEO -c copy NEW.mp4)"
 )
 
 
