@@ -56,6 +56,14 @@ def run(alice, tmp_path):
     return run
 
 
+def test_shards_behind_a_url_are_pushed(alice, run):
+    out, _ = run(f"file://{alice.folder}", "my-lab/heads", "--yes")
+    assert "load_dataset" in out
+    assert set(alice.shards) <= set(alice.hub.repos["my-lab/heads"].paths())
+    _, shown = run(f"file://{alice.folder}/elsewhere", "my-lab/heads", "--yes", code=1)
+    assert "no plan.json in file://" in shown
+
+
 def test_pushing_shows_what_it_will_do_asks_and_prints_the_line_that_loads(alice, run):
     out, shown = run("out", "my-lab/heads", given="n\n", code=1)
     assert out == ""

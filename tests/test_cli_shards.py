@@ -88,3 +88,35 @@ def test_beside_published_files_they_are_named_and_left_to_themselves(demo_folde
     assert "files checked" in done.stdout
     assert str(both / "one") in done.stderr
     assert run("verify", both / "one").stdout.startswith("Sound")
+
+
+def test_shards_behind_a_url_are_looked_at_as_those_of_a_folder(folder):
+    url = f"file://{folder}"
+    done = run("verify", url)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("Sound") == 2
+    gone = shards(folder / "one")[0]
+    gone.unlink()
+    assert run("verify", f"{url}/one", "--deep").returncode == 2
+    for place in (f"{url}/one", f"{url}/one/", f"{url}/one/plan.json"):
+        done = run("status", place)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.startswith(f"{url}/one: prepared shards\n")
+        assert gone.relative_to(folder / "one").as_posix() in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("file:///nowhere/at/all", "no plan.json in file:///nowhere/at/all"),
+        ("nowhere://bucket", "Nothing can be"),
+        ("ftp://user:s3cretword@127.0.0.1:1/shards", "127.0.0.1"),
+    ],
+)
+def test_a_url_without_shards_is_said_in_a_line(url, said):
+    for command in ("verify", "status"):
+        done = run(command, url)
+        assert done.returncode == 1
+        assert said in done.stderr
+        assert "Traceback" not in done.stderr
+        assert "s3cretword" not in done.stderr

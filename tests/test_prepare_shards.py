@@ -7,8 +7,10 @@ import io
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import tempfile
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -350,6 +352,24 @@ def test_shards_go_to_any_url_that_fsspec_can_write(demo_folder, tmp_path):
     again = plan.run(url, workers=1)
     assert (again.written, again.kept) == (0, len(plan.units))
     assert plan.verify(url).sound
+
+
+def test_nothing_is_left_of_what_was_on_its_way_to_a_url(demo_folder, tmp_path, monkeypatch):
+    (tmp_path / "tmp").mkdir()
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "tmp"))
+    monkeypatch.setattr(tempfile, "tempdir", None)  # what was found before
+    write = """
+import os, signal
+from nersemble.prepare.target import Target
+with Target("memory://somewhere").writing("a/shard.parquet") as part:
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+    assert subprocess.run([sys.executable, "-c", write]).returncode == -signal.SIGKILL
+    of_a_running_one = tmp_path / f"tmp/nersemble-shard.parquet.by_{this_process()}-0123456789ab.part"
+    of_a_running_one.touch()
+    assert len(list((tmp_path / "tmp").iterdir())) == 2
+    assert small_plan(demo_folder).run(f"file://{tmp_path}/by-url", workers=1).complete
+    assert list((tmp_path / "tmp").iterdir()) == [of_a_running_one]
 
 
 @pytest.mark.parametrize("place", ["", "nersemble://out", "https://example.invalid/out", "nowhere://out"])

@@ -10,13 +10,14 @@ import threading
 from dataclasses import replace
 from pathlib import Path
 
+import fsspec
 import pytest
 import yaml
 from _pushing import DEPRECATED, Pushing, make, pushing
 from hub import Hub, answer, run
 
 import nersemble
-from nersemble.errors import PrepareError, PushError, SelectionError
+from nersemble.errors import PrepareError, PushError, SelectionError, StorageError
 from nersemble.hub import committing, content, plan_push
 from nersemble.prepare.plans import FORMAT
 
@@ -419,6 +420,45 @@ def test_shards_that_are_sent_from_open_files_arrive_whole(alice, monkeypatch):
     monkeypatch.setattr(content, "IN_MEMORY", 0)
     alice.push()
     alice.assert_whole()
+
+
+@pytest.fixture
+def store(alice):
+    """Her shards in a store that is no folder of this machine, which other processes cannot see."""
+    memory = fsspec.filesystem("memory")
+    memory.put(f"{alice.folder}/", "/heads/", recursive=True)
+    yield memory
+    memory.rm("/heads", recursive=True)
+
+
+@pytest.mark.parametrize("most", [0, 1 << 30], ids=["from an open file", "from memory"])
+def test_shards_behind_a_url_are_pushed_as_those_of_a_folder(alice, store, monkeypatch, most):
+    monkeypatch.setattr(content, "IN_MEMORY", most)
+    plan = nersemble.prepare.load_plan("memory://heads")
+    assert plan == alice.plan
+    assert "to send     3 shards" in str(alice.push(plan=plan, folder="memory://heads", dry_run=True))
+    report = alice.push(plan=plan, folder="memory://heads")
+    alice.assert_whole()
+    assert (report.sent, report.bytes_sent) == (3, alice.size)
+    assert alice.push(plan=plan, folder="memory://heads").sent == 0
+
+
+def test_a_shard_that_changes_in_its_store_while_it_is_pushed_is_not_sent(alice, store):
+    alice.hub.faults.add("lfs-put", run(lambda: store.pipe(f"/heads/{alice.shards[-1]}", b"SECRET")))
+    with pytest.raises(PushError, match="was changed while it was being pushed"):
+        alice.push(folder="memory://heads")
+    assert alice.repo.paths() == []
+
+
+def test_a_store_that_does_not_answer_is_named(alice, store, monkeypatch):
+    def fail(*_args, **_options):
+        raise RuntimeError("quota of http://user:s3cret@store.example.org used up")
+
+    alice.hub.faults.add("lfs-put", run(lambda: monkeypatch.setattr(type(store), "_open", fail)))
+    with pytest.raises(StorageError, match=r"memory://heads/.*cannot be read: RuntimeError: quota") as caught:
+        alice.push(folder="memory://heads")
+    assert "s3cret" not in str(caught.value)
+    assert alice.repo.paths() == []
 
 
 def test_files_that_the_hub_passes_over_are_missed(alice):

@@ -19,7 +19,7 @@ from hub import Hub
 
 import nersemble
 from nersemble.errors import PrepareError, PushError
-from nersemble.hub.scan import Forbidden, scan_shard
+from nersemble.hub.scan import Forbidden, ScannedShard, scan_shard
 from nersemble.prepare.shard import seal
 
 pytestmark = DEPRECATED
@@ -30,6 +30,11 @@ SECRET = "https://data.example.org/s3cr3t-t0ken/v2+x"
 def alice(hub: Hub, demo_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Pushing:
     monkeypatch.setenv("NERSEMBLE_DATA_URL", SECRET)
     return pushing(hub, demo_folder, monkeypatch)
+
+
+def scanned(path: str | Path, forbidden: Forbidden) -> ScannedShard:
+    with open(path, "rb") as file:
+        return scan_shard(file, forbidden)
 
 
 def rewritten(path: Path, change, **options) -> None:
@@ -85,10 +90,10 @@ def shard(path: Path, **columns) -> str:
     ],
 )
 def test_paths_of_a_machine_are_found(tmp_path, text):
-    found = scan_shard(shard(tmp_path / "a.parquet", name=text), Forbidden())
+    found = scanned(shard(tmp_path / "a.parquet", name=text), Forbidden())
     assert "column name holds a path of a machine" in found.problem
     nested = shard(tmp_path / "b.parquet", rows=[{"frame": {"path": text, "bytes": b"x"}}])
-    assert "holds a path of a machine" in scan_shard(nested, Forbidden()).problem
+    assert "holds a path of a machine" in scanned(nested, Forbidden()).problem
 
 
 @pytest.mark.parametrize(
@@ -96,13 +101,13 @@ def test_paths_of_a_machine_are_found(tmp_path, text):
     ["240_EMO-1-shout+laugh_00003.jpg", "and/or", "a / b", "3/4 of it", "smile: yes", "https://doi.org/10.1/2", ""],
 )
 def test_other_words_are_not(tmp_path, text):
-    assert scan_shard(shard(tmp_path / "a.parquet", name=text), Forbidden()).problem == ""
+    assert scanned(shard(tmp_path / "a.parquet", name=text), Forbidden()).problem == ""
 
 
 def test_the_home_folder_is_found_within_words(tmp_path):
     home = str(Path.home())
     path = shard(tmp_path / "a.parquet", name=f"x{home}y")
-    assert "holds a path" in scan_shard(path, Forbidden()).problem
+    assert "holds a path" in scanned(path, Forbidden()).problem
 
 
 @pytest.mark.parametrize(
@@ -121,7 +126,7 @@ def test_the_access_url_is_found_in_every_spelling(tmp_path, monkeypatch, held, 
     for coding in ("utf-8", "utf-16-le"):
         table = pa.table({"frame": [{"bytes": b"\xff\xd8 " + held.encode(coding) + b" " * 5000, "path": "a.jpg"}]})
         pq.write_table(table, tmp_path / "a.parquet", compression=compression)
-        found = scan_shard(str(tmp_path / "a.parquet"), Forbidden())
+        found = scanned(tmp_path / "a.parquet", Forbidden())
         assert "holds the access URL" in found.problem
         assert "s3cr3t" not in found.problem + repr(Forbidden())
 
@@ -133,7 +138,7 @@ def test_the_access_url_is_found_across_two_reads_of_a_file(tmp_path, monkeypatc
     path = shard(tmp_path / "a.parquet", data=b"x" * 300 + SECRET.encode() + b"y" * 300)
     for block in (64, 65, 97, 301):
         monkeypatch.setattr(scan, "_BLOCK", block)
-        assert scan_shard(path, Forbidden()).problem == "it holds the access URL"
+        assert scanned(path, Forbidden()).problem == "it holds the access URL"
 
 
 @pytest.mark.parametrize(
@@ -151,12 +156,12 @@ def test_the_access_url_is_found_across_two_reads_of_a_file(tmp_path, monkeypatc
 def test_pictures_without_bytes_and_with_words_are_found(tmp_path, data, problem):
     struct = pa.array([{"bytes": data, "path": "a.jpg"}], pa.struct({"bytes": pa.binary(), "path": pa.string()}))
     pq.write_table(pa.table({"frame": struct}), tmp_path / "a.parquet")
-    assert problem in scan_shard(str(tmp_path / "a.parquet"), Forbidden()).problem
+    assert problem in scanned(tmp_path / "a.parquet", Forbidden()).problem
 
 
 def test_pictures_as_this_package_and_others_write_them_are_none(tmp_path):
     for data in (jpeg(), jpeg(quality=95, subsampling=0, dpi=(72, 72))):
-        assert scan_shard(shard(tmp_path / "a.parquet", frame=data), Forbidden()).problem == ""
+        assert scanned(shard(tmp_path / "a.parquet", frame=data), Forbidden()).problem == ""
 
 
 ACCESS = "https://user:pw123456@secret.example.org/a1b2c3d4/nersemble"
@@ -175,7 +180,7 @@ HELD = [
 @pytest.mark.parametrize("held", HELD)
 def test_the_access_url_is_found_in_capitals_in_pieces_and_in_base64(tmp_path, monkeypatch, held):
     monkeypatch.setenv("NERSEMBLE_DATA_URL", ACCESS)
-    found = scan_shard(shard(tmp_path / "a.parquet", name=held), Forbidden()).problem
+    found = scanned(shard(tmp_path / "a.parquet", name=held), Forbidden()).problem
     assert "holds the access URL" in found
 
 
@@ -207,7 +212,7 @@ COLUMNS = {
 @pytest.mark.parametrize("kind", COLUMNS)
 def test_texts_are_found_in_columns_of_every_type(tmp_path, kind):
     pq.write_table(pa.table({"a": COLUMNS[kind]}), tmp_path / "a.parquet", compression="zstd")
-    assert "holds a path of a machine" in scan_shard(str(tmp_path / "a.parquet"), Forbidden()).problem
+    assert "holds a path of a machine" in scanned(tmp_path / "a.parquet", Forbidden()).problem
 
 
 FIELDS = [
@@ -223,7 +228,7 @@ FIELDS = [
 def test_names_of_columns_and_what_is_kept_with_them_is_looked_at(tmp_path, field):
     table = pa.table([pa.array([None], field.type)], schema=pa.schema([field]))
     pq.write_table(table, tmp_path / "a.parquet")
-    assert "its footer holds a path" in scan_shard(str(tmp_path / "a.parquet"), Forbidden()).problem
+    assert "its footer holds a path" in scanned(tmp_path / "a.parquet", Forbidden()).problem
 
 
 def saved(form: str, **kept) -> bytes:
@@ -265,7 +270,7 @@ TOLD[0x010E] = "at home"
     ],
 )
 def test_pictures_with_anything_beside_the_pixels_are_found(tmp_path, data, problem):
-    assert problem in scan_shard(shard(tmp_path / "a.parquet", frame=data), Forbidden()).problem
+    assert problem in scanned(shard(tmp_path / "a.parquet", frame=data), Forbidden()).problem
 
 
 @pytest.mark.parametrize(
@@ -283,7 +288,7 @@ def test_pictures_of_plain_encoders_are_none(tmp_path, data):
     noise = np.random.default_rng(3).integers(0, 255, (64, 64, 3), np.uint8)
     file = io.BytesIO()
     PIL.Image.fromarray(noise).save(file, "JPEG", quality=100, restart_marker_blocks=4)
-    found = scan_shard(shard(tmp_path / "a.parquet", frame=data, other=file.getvalue()), Forbidden())
+    found = scanned(shard(tmp_path / "a.parquet", frame=data, other=file.getvalue()), Forbidden())
     assert found.problem == ""
 
 

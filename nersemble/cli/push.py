@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -121,9 +120,10 @@ class _Call:
 def _push(place: str, repo: str, call: _Call) -> int:
     from ..hub import plan_push
     from ..hub import push as push_shards
-    from ..prepare import load_plan
+    from ..prepare.plan_files import find_plan
 
-    plan, folder = load_plan(place), _folder(place)
+    file = find_plan(place)
+    plan, folder = file.read(), file.target.text
     return call.go(
         lambda: plan_push(plan, folder, repo, **call.common),
         lambda: push_shards(plan, folder, repo, **call.common, **call.doing),
@@ -141,14 +141,6 @@ def _delete(place: str, repo: str | None, participants: str, call: _Call) -> int
         lambda: delete_participants(place, participants, **call.common, **call.doing),
         "Nothing was deleted.",
     )
-
-
-def _folder(place: str) -> str:
-    """The folder that holds the config's: that of a plan's file, or of the folder it is in, is meant as well."""
-    path = Path(os.path.abspath(Path(place).expanduser()))
-    if path.is_file():
-        return str(path.parent.parent)
-    return str(path.parent) if (path / "plan.json").is_file() else str(path)
 
 
 def _token(file: str | None) -> str | None:

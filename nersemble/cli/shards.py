@@ -11,11 +11,13 @@ from ..errors import SelectionError
 from . import options
 
 if TYPE_CHECKING:
+    from ..prepare.plan_files import PlanFile
     from ..prepare.plans import PreparePlan
+    from ..prepare.target import Target
 
 
-def plans_of(folder: str, **selecting: Any) -> list[Path]:
-    """The files of the plans of a folder of shards; none of one that holds the published files.
+def plans_of(folder: str, **selecting: Any) -> list[PlanFile]:
+    """The plans of a folder of shards, by path or URL; none of one that holds the published files.
 
     Args:
         folder: What was named.
@@ -23,14 +25,19 @@ def plans_of(folder: str, **selecting: Any) -> list[Path]:
 
     Raises:
         SelectionError: If one of them is given for shards.
+        PrepareError: If there is no plan behind a URL.
+        StorageError: If the store behind a URL does not answer.
     """
-    from ..prepare.plans import find_plans
+    from ..prepare.plan_files import find_plan, find_plans
 
-    place = Path(folder).expanduser()
-    is_plan = place.name == "plan.json" and place.is_file()
-    plans = find_plans(place) if place.is_dir() or is_plan else []
-    if plans and any(place.glob("[0-9][0-9][0-9]/calibration")):
-        names = ", ".join(str(path.parent) for path in plans)
+    if "://" in folder:
+        plans = find_plans(folder) or [find_plan(folder)]
+    else:
+        place = Path(folder).expanduser()
+        is_plan = place.name == "plan.json" and place.is_file()
+        plans = find_plans(place) if place.is_dir() or is_plan else []
+    if plans and "://" not in folder and any(place.glob("[0-9][0-9][0-9]/calibration")):
+        names = ", ".join(one.folder.shown for one in plans)
         typer.echo(f"Note: prepared shards are a folder of their own to this command: {names}.", err=True)
         return []
     given = [f"--{name}" for name, value in selecting.items() if value] if plans else []
@@ -41,18 +48,17 @@ def plans_of(folder: str, **selecting: Any) -> list[Path]:
     return plans
 
 
-def verify_shards(plans: list[Path], *, deep: bool, workers: int | None, as_json: bool, quiet: bool) -> bool:
+def verify_shards(plans: list[PlanFile], *, deep: bool, workers: int | None, as_json: bool, quiet: bool) -> bool:
     """Check the shards of some plans, and say what was found; whether all are sound."""
-    from ..prepare.plans import load_plan
     from ..prepare.verify import verify_shards as check
     from ..progress import display, is_terminal
 
     kind = "none" if quiet else "bars" if is_terminal() else "lines"
     reports = []
     for file in plans:
-        plan = load_plan(file)
+        plan = file.read()
         with display(kind, verb="Decoding" if deep else "Checking", found="bad") as shown:
-            reports.append(check(plan, file.parent.parent, decode=deep, workers=workers, watch=shown.update))
+            reports.append(check(plan, file.target.text, decode=deep, workers=workers, watch=shown.update))
         if not as_json and not (quiet and reports[-1].sound):
             typer.echo(reports[-1])
     if as_json:
@@ -60,11 +66,9 @@ def verify_shards(plans: list[Path], *, deep: bool, workers: int | None, as_json
     return all(report.sound for report in reports)
 
 
-def show_shards(plans: list[Path], as_json: bool) -> None:
+def show_shards(plans: list[PlanFile], as_json: bool) -> None:
     """Say what the shards of some plans are, and which of them are there."""
-    from ..prepare.plans import load_plan
-
-    told = [_describe(load_plan(file), file.parent.parent) for file in plans]
+    told = [_describe(file.read(), file.target) for file in plans]
     if as_json:
         options.print_json(told)
         return
@@ -76,13 +80,13 @@ def show_shards(plans: list[Path], as_json: bool) -> None:
         typer.echo(f"  to do          {options.count(len(one['to_do']), 'shard')}{rest}")
 
 
-def _describe(plan: PreparePlan, folder: Path) -> dict[str, Any]:
-    from ..prepare.work import is_whole
+def _describe(plan: PreparePlan, target: Target) -> dict[str, Any]:
+    from ..prepare.work import are_whole
 
-    job = plan.reading_job(folder)
-    to_do = [unit.name for unit in plan.units if not is_whole(job, unit)]
+    job = plan.reading_job(target.text)
+    to_do = [unit.name for unit, whole in zip(plan.units, are_whole(job, plan.units), strict=True) if not whole]
     return {
-        "folder": str(folder / plan.config),
+        "folder": f"{target.shown}/{plan.config}",
         "plan": str(plan),
         "rows": plan.rows,
         "complete": len(plan.units) - len(to_do),

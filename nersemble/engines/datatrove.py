@@ -17,18 +17,15 @@ from typing import Any
 
 from ..cores import usable_cores
 from ..errors import PrepareError, SelectionError
-from ..parallel import map_on_threads
 from ..prepare.job import Job, UnitResult
 from ..prepare.unit import Unit
-from ..prepare.work import is_whole
+from ..prepare.work import are_whole
 from .crew import run_crew
 from .rank import RESULTS, write_work
 from .slurm import check_slurm_options, submit_job
 
 #: Tasks of a Slurm job at most: below the array size that most clusters allow.
 TASKS = 1000
-#: Shards that are looked at at once.
-LOOKS = 16
 
 
 class DatatroveEngine:
@@ -88,7 +85,7 @@ class DatatroveEngine:
 
     def _submit(self, job: Job, units: Sequence[Unit], done: Callable[[UnitResult], bool]) -> str:
         missing = []
-        for unit, whole in zip(units, map_on_threads(lambda one: is_whole(job, one), units, LOOKS), strict=True):
+        for unit, whole in zip(units, are_whole(job, units), strict=True):
             if not whole:
                 missing.append(unit)
             elif not done(_kept(job, unit)):

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from ..errors import PushError
+from ..errors import PushError, StorageError
 from ..prepare import PreparePlan
 from ..prepare.plans import PLAN_FILE
 from ..prepare.target import Target
@@ -202,7 +202,7 @@ class Committing:
         with self._unchanged(name):
             if name not in self._contents:
                 shard = self._looked.shards[name]
-                self._contents[name] = Content(name, self._target.path(name), shard.sha256)
+                self._contents[name] = Content(name, self._target.open_on_disk(name), shard.sha256)
             self._contents[name].check()
             return self._contents[name]
 
@@ -211,6 +211,8 @@ class Committing:
         changed = False
         try:
             yield
+        except StorageError:
+            raise
         except (OSError, ValueError):
             changed = True
         if changed:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import Any, BinaryIO
 
 #: Bytes of a shard up to which it is read once and kept until it was sent; of a longer one, one open file is.
 IN_MEMORY = 512 << 20
@@ -14,7 +14,7 @@ class Content:
 
     Args:
         name: What it is called on the hub.
-        path: Where it lies.
+        file: A file of this machine, open at its start, which is closed in the end.
         sha256: Of the bytes that were looked through.
 
     Attributes:
@@ -25,10 +25,10 @@ class Content:
         OSError: If it cannot be read.
     """
 
-    def __init__(self, name: str, path: str, sha256: str) -> None:
+    def __init__(self, name: str, file: BinaryIO, sha256: str) -> None:
         from huggingface_hub import CommitOperationAdd
 
-        self._file: Any = open(path, "rb")  # noqa: SIM115 - as long as it is sent
+        self._file: Any = file
         try:
             self._seen = _told(self._file)
             if self._seen[0] <= IN_MEMORY:

@@ -42,13 +42,14 @@ def look_through(plan: PreparePlan, target: Target, message: str | None, kind: s
 
     Args:
         plan: What they are.
-        target: Where they are, a folder.
+        target: Where they are.
         message: Of the commit.
         kind: Of the display.
         client: Whose tokens must not be in them.
 
     Raises:
         PrepareError: If they are not what the plan says.
+        StorageError: If the store behind a URL does not answer.
         PushError: If one holds what must not leave this machine.
     """
     with display(kind, verb="Checking", found="bad") as shown:
@@ -60,7 +61,8 @@ def look_through(plan: PreparePlan, target: Target, message: str | None, kind: s
     with display(kind, verb="Scanning", found="bad") as shown:
 
         def look(name: str) -> ScannedShard:
-            found = scan_shard(target.path(name), forbidden)
+            with target.open_on_disk(name) as file:
+                found = scan_shard(file, forbidden)
             state.files_done, state.bytes_done = state.files_done + 1, state.bytes_done + found.size
             state.failed += bool(found.problem)
             shown.update(state)

@@ -12,8 +12,10 @@ import os
 import time
 
 from ..errors import PushError
+from ..parallel import map_on_threads
 from ..prepare import PreparePlan
-from ..prepare.target import Target, check_is_folder
+from ..prepare.target import Target
+from ..prepare.work import LOOKS
 from ..progress import display, kind_for
 from .card import overrides
 from .client import Client, RemoteFile
@@ -45,7 +47,7 @@ def push(
 
     Args:
         plan: What the shards are.
-        folder: Where they are, as it was given to ``plan.run``.
+        folder: Where they are, as it was given to ``plan.run``: a folder, or a URL.
         repo_id: ``owner/name``; a name alone is of the user whose token it is.
         token: A token that may write; by default the one that this machine is logged in with.
         dry_run: Say what would be done, and do nothing.
@@ -63,6 +65,7 @@ def push(
             plan would be deleted; if a shard holds what must not leave this machine; if the hub does not take it.
             What was sent is kept, and not sent again.
         PrepareError: If the shards are not what the plan says.
+        StorageError: If the store behind a URL does not answer.
         SelectionError: If ``repo_id`` is no name of a data set.
 
     Warns:
@@ -105,6 +108,7 @@ def plan_push(
 
     Raises:
         PushError: If the token does not serve, or the hub cannot be reached.
+        StorageError: If the store behind a URL does not answer.
         SelectionError: If ``repo_id`` is no name of a data set.
     """
     client = Client(token, endpoint)
@@ -124,8 +128,8 @@ def _describe(
     names = [f"{plan.config}/{unit.name}" for unit in plan.units]
     sizes, absent = {}, ""
     if target is not None:
-        check_is_folder(target)
-        sizes = {name: size for name in names if (size := _size(target, name)) is not None}
+        found = map_on_threads(lambda name: _size(target, name), names, LOOKS)
+        sizes = {name: size for name, size in zip(names, found, strict=True) if size is not None}
         missing = len(names) - len(sizes)
         if missing:
             absent = f"{missing:,} of {len(names):,} shards are not in {target.shown}. Run the plan first."

@@ -12,6 +12,7 @@ import os
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from typing import BinaryIO
 from urllib.parse import quote, unquote, urlsplit
 
 import pyarrow as pa
@@ -107,28 +108,27 @@ class ScannedShard:
     problem: str
 
 
-def scan_shard(path: str, forbidden: Forbidden) -> ScannedShard:
-    """Look through a shard.
+def scan_shard(file: BinaryIO, forbidden: Forbidden) -> ScannedShard:
+    """Look through a shard, open at its start.
 
     Raises:
         OSError: If it cannot be read.
     """
     digest, size, problem = hashlib.sha256(), 0, ""
-    with open(path, "rb") as file:
-        tail = b""
-        while block := file.read(_BLOCK):
-            digest.update(block)
-            size += len(block)
-            joined = tail + block
-            secret = "" if problem else forbidden.secret_in(joined)
-            problem = f"it holds {secret}" if secret else problem
-            tail = joined[len(joined) - forbidden.overlap :] if forbidden.overlap else b""
-        file.seek(0)
-        if not problem:
-            try:
-                problem = next(_problems(pq.ParquetFile(file), forbidden), "")
-            except (pa.ArrowException, ValueError) as error:
-                problem = f"it cannot be read: {str(error).rstrip('. ')}"
+    tail = b""
+    while block := file.read(_BLOCK):
+        digest.update(block)
+        size += len(block)
+        joined = tail + block
+        secret = "" if problem else forbidden.secret_in(joined)
+        problem = f"it holds {secret}" if secret else problem
+        tail = joined[len(joined) - forbidden.overlap :] if forbidden.overlap else b""
+    file.seek(0)
+    if not problem:
+        try:
+            problem = next(_problems(pq.ParquetFile(file), forbidden), "")
+        except (pa.ArrowException, ValueError) as error:
+            problem = f"it cannot be read: {str(error).rstrip('. ')}"
     return ScannedShard(size, digest.hexdigest(), problem)
 
 

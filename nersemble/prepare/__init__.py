@@ -7,8 +7,8 @@
 
 Where things are:
 
-- planning: ``planning`` (the call), ``options``, ``names``, ``unit``, ``plans`` (what comes of it), ``sample`` (how
-  large and how long it will be);
+- planning: ``planning`` (the call), ``options``, ``names``, ``unit``, ``plans`` and ``plan_files`` (what comes of it),
+  ``sample`` (how large and how long it will be);
 - stages: ``stages``, ``fingerprint`` (what tells them apart), with ``told`` for values and ``owners`` for modules;
 - making: ``run`` (the driver, on an engine), ``job``, ``work`` (a unit), with ``view``, ``encode``, ``shard`` and
   ``target``;
@@ -16,8 +16,9 @@ Where things are:
 """
 
 from .options import PrepareOptions
+from .plan_files import load_plan
 from .planning import plan
-from .plans import PreparePlan, load_plan
+from .plans import PreparePlan
 from .report import RunReport
 from .run import run_plan
 from .stages import stage

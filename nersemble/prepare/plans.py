@@ -6,7 +6,6 @@ import importlib
 import json
 import os
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 from .. import __version__
@@ -176,31 +175,3 @@ class PreparePlan:
         """Push shards to a private data set of the hub; as ``nersemble.hub.push``."""
         # The hub comes after this room in the order of imports.
         return importlib.import_module("nersemble.hub").push(self, folder, repo_id, **options)
-
-
-def load_plan(folder: str | os.PathLike[str]) -> PreparePlan:
-    """Read the plan of a folder of shards, or a plan's file.
-
-    Raises:
-        PrepareError: If there is none, or several.
-    """
-    place, found = Path(folder).expanduser(), find_plans(folder)
-    if not found:
-        raise PrepareError(f"There is no {PLAN_FILE} in {place}. Is it a folder that `nersemble prepare` wrote?")
-    if len(found) > 1:
-        names = ", ".join(path.parent.name for path in found)
-        raise PrepareError(f"{place} holds several configs: {names}. Name one: {place / found[0].parent.name}.")
-    problem = ""
-    try:
-        return PreparePlan.from_json(found[0].read_bytes())
-    except PrepareError as error:
-        problem = f"{found[0]}: {error}"
-    except OSError as error:
-        problem = f"{found[0]} cannot be read: {error.strerror or error}."
-    raise PrepareError(problem)
-
-
-def find_plans(folder: str | os.PathLike[str]) -> list[Path]:
-    """The files of the plans in a folder of shards, or in the folder of one config; or the file that it is itself."""
-    place = Path(os.path.abspath(Path(folder).expanduser()))
-    return [place] if place.is_file() else sorted([*place.glob(PLAN_FILE), *place.glob(f"*/{PLAN_FILE}")])

@@ -14,7 +14,7 @@ from ..units import format_bytes
 from .job import Job, UnitResult
 from .plans import PLAN_FILE, PreparePlan
 from .report import RunProgress, RunReport, UnitEvent
-from .target import Target, is_abandoned
+from .target import Target
 from .unit import Unit
 
 #: Engines by name, and where each is.
@@ -103,7 +103,7 @@ def run_plan(
     report.not_tried = 0 if report.submitted else len(plan.units) - report.written - report.kept - len(report.failed)
     report.seconds = time.monotonic() - began
     if report.complete:
-        _sweep(plan, target)
+        target.sweep(plan.config)
     return report
 
 
@@ -140,7 +140,7 @@ def _begin(plan: PreparePlan, target: Target) -> None:
     name, text = f"{plan.config}/{PLAN_FILE}", plan.to_json()
     if _held(target, name) != text.encode():
         target.write_text(name, text)
-    _sweep(plan, target)
+    target.sweep(plan.config)
 
 
 def refusal(plan: PreparePlan, target: Target) -> str:
@@ -211,10 +211,3 @@ def _note(report: RunReport, state: RunProgress, result: UnitResult, pictures: i
         report.work[kind] += spent
     state.files_done += 1
     state.note = f"{format_bytes(report.bytes)} made" if report.bytes else ""
-
-
-def _sweep(plan: PreparePlan, target: Target) -> None:
-    """Remove what killed workers left half written; a complete plan needs none of it, but other runs may."""
-    for name in target.names(plan.config):
-        if is_abandoned(name):
-            target.remove(name)

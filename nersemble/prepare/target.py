@@ -12,12 +12,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
-from ..errors import PrepareError, SelectionError, StorageError
+from ..errors import SelectionError, StorageError
 from ..transport.base import disk_problem
 from ..writers import has_ended, this_process
 
 #: Ends the names of what is being written.
 PART = ".part"
+#: Begins those in the folder for temporary files, of what is on its way to a URL.
+_ON_ITS_WAY = "nersemble-shard"
+_BLOCK = 4 << 20
 _PART_SUFFIX = re.compile(r"\.(?:parquet|json)\.by_(?P<writer>[^/.]*)-[0-9a-f]{12}\.part$")
 
 
@@ -70,6 +73,67 @@ class Target:
         with self._asking("read", name):
             return cast(BinaryIO, self._fs.open(self.path(name), "rb"))
 
+    def open_on_disk(self, name: str) -> BinaryIO:
+        """Read a shard from a file of this machine, which for a URL is a copy without a name.
+
+        Raises:
+            FileNotFoundError: If it is not there.
+            StorageError: If the store behind a URL does not answer, or the disk does not take the copy.
+        """
+        if self._fs is None:
+            return self.open(name)
+        copy = cast(BinaryIO, tempfile.TemporaryFile())  # noqa: SIM115 - the caller's to close
+        try:
+            with self.open(name) as file, self._asking("copied", name):
+                shutil.copyfileobj(file, copy, _BLOCK)
+                copy.seek(0)
+        except BaseException:
+            copy.close()
+            raise
+        return copy
+
+    def has(self, name: str) -> bool:
+        """Whether there is something of a name."""
+        if self._fs is None:
+            return os.path.lexists(self.path(name))
+        return self._kind(self.path(name), name) != ""
+
+    @property
+    def is_file(self) -> bool:
+        """Whether it is a file itself."""
+        return os.path.isfile(self.place) if self._fs is None else self._kind(self.place) == "file"
+
+    def _kind(self, path: str, name: str = "") -> str:
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError), self._asking("looked for", name):
+            return str(self._fs.info(path)["type"])
+        return ""
+
+    def folders(self) -> list[Target]:
+        """The folders in it, by name; none if it is not there."""
+        names: list[str] = []
+        if self._fs is None:
+            place = Path(self.place)
+            names = [path.name for path in place.iterdir() if path.is_dir()] if place.is_dir() else []
+        else:
+            with contextlib.suppress(FileNotFoundError, NotADirectoryError), self._asking("listed", ""):
+                listed = self._fs.ls(self.place, detail=True)
+                names = [one["name"].rstrip("/").rpartition("/")[2] for one in listed if one["type"] == "directory"]
+        return [Target(f"{self.text.rstrip('/')}/{name}") for name in sorted(names)]
+
+    @property
+    def parent(self) -> Target:
+        """The folder that it is in.
+
+        Raises:
+            SelectionError: If there is none above it.
+        """
+        above = self.text.rstrip("/").rpartition("/")[0]
+        if self._fs is None:
+            return Target(above or "/")
+        if not above or above.endswith((":", "/")):
+            raise SelectionError(f"There is no folder above {self.shown}.")
+        return Target(above)
+
     def size(self, name: str) -> int:
         """Length of a shard in bytes."""
         if self._fs is None:
@@ -83,12 +147,12 @@ class Target:
         problem = ""
         try:
             yield
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             raise
         except Exception as error:  # noqa: BLE001
             problem = f"{type(error).__name__}: {_without_password(str(error))}"
         if problem:
-            raise StorageError(f"{self.shown}/{name} cannot be {what}: {problem}.")
+            raise StorageError(f"{self.shown}{'/' if name else ''}{name} cannot be {what}: {problem}.")
 
     def remove(self, name: str) -> None:
         """Remove a file, if it is there."""
@@ -126,8 +190,8 @@ class Target:
 
     def _begin(self, name: str) -> str:
         if self._fs is not None:
-            descriptor, part = tempfile.mkstemp(suffix=PART)
-            os.close(descriptor)
+            part = os.path.join(tempfile.gettempdir(), f"{_ON_ITS_WAY}{Path(name).suffix}{_part_suffix()}")
+            os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
             return part
         final = Path(self.path(name))
         final.parent.mkdir(parents=True, exist_ok=True)
@@ -151,6 +215,17 @@ class Target:
                 with contextlib.suppress(Exception):
                     self._fs.rm_file(beside)
                 raise
+
+    def sweep(self, below: str) -> None:
+        """Remove what killed processes of this machine left half written below a folder, and on its way to a URL."""
+        for name in self.names(below):
+            if is_abandoned(name):
+                self.remove(name)
+        if self._fs is not None:
+            for path in Path(tempfile.gettempdir()).glob(f"{_ON_ITS_WAY}*{PART}"):
+                with contextlib.suppress(OSError):
+                    if is_abandoned(path.name):
+                        path.unlink()
 
     def write_text(self, name: str, text: str) -> None:
         """Write a small text file."""
@@ -204,14 +279,3 @@ def _open_filesystem(text: str) -> tuple[Any, str]:
     if getattr(fs, "protocol", "") in ("nersemble", "http", "https") or "nersemble" in str(fs.protocol):
         raise SelectionError(f"{text.split('://')[0]}:// is read-only. Give a folder, or a URL that can be written to.")
     return fs, place
-
-
-def check_is_folder(target: Target) -> str:
-    """The path of a target on disk.
-
-    Raises:
-        PrepareError: If it is a URL.
-    """
-    if target.text != target.place:
-        raise PrepareError(f"{target.shown} is not a folder of this machine. Copy it into one first.")
-    return target.place

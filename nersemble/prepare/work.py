@@ -12,7 +12,7 @@ import re
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -24,6 +24,7 @@ from ..errors import AccessError, AssetNotFoundError, FrameError, NersembleError
 from ..layout import canonical_sequence
 from ..memory import give_back
 from ..opening import START_READ, open_video
+from ..parallel import map_on_threads
 from ..transport.base import disk_problem
 from ..video import VideoDecoder
 from ..video.decoder import FIRST_READ
@@ -39,6 +40,8 @@ Picture = NDArray[np.uint8]
 _STOPPING = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM}
 #: Bytes of encoded pictures of a unit that are held in memory; more are put on disk until their moments are written.
 SPOOL_BYTES = 16 << 20
+#: Shards that are looked at at once.
+LOOKS = 16
 #: What may be the access URL in what a library says.
 _URL = re.compile(r"https?://\S+")
 
@@ -105,6 +108,11 @@ def is_whole(job: Job, unit: Unit) -> bool:
         return False
     except (OSError, pa.ArrowException):
         return False
+
+
+def are_whole(job: Job, units: Sequence[Unit]) -> list[bool]:
+    """The same of many units."""
+    return map_on_threads(lambda unit: is_whole(job, unit), units, LOOKS)
 
 
 class _Making:
