@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -124,6 +125,8 @@ class TestSlurm:
         report = plan.run(tmp_path / "out", tasks=3, **options)
         assert not report.complete
         assert f"Slurm job 1, 3 tasks for {len(plan.units)} units" in report.submitted
+        (work,) = (tmp_path / "logs").rglob("work.json")
+        assert stat.S_IMODE(work.stat().st_mode) == 0o600
         assert all(end.returncode == 0 for end in slurm.run(1)), slurm.run(1)[0].stderr
         lines = [line for path in (tmp_path / "logs").rglob("*.jsonl") for line in path.read_text().splitlines()]
         told = [json.loads(line) for line in lines]

@@ -6,6 +6,7 @@ Tasks read the work from ``WORK`` in the folder of the run, and write what came 
 from __future__ import annotations
 
 import json
+import os
 import secrets
 import sys
 from collections.abc import Sequence
@@ -33,7 +34,9 @@ def write_work(folder: Path, job: Job, units: Sequence[Unit]) -> None:
         "units": [unit.as_dict() for unit in units],
     }
     (folder / RESULTS).mkdir()
-    (folder / WORK).write_text(json.dumps(work), encoding="utf-8")
+    # A target's URL may have a password in it.
+    with open(os.open(folder / WORK, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w", encoding="utf-8") as file:
+        json.dump(work, file)
 
 
 @lru_cache(maxsize=1)
