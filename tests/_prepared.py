@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import io
 from pathlib import Path
 from typing import Any
 
+import PIL.Image
 import pyarrow.parquet as pq
 
 from nersemble import prepare
@@ -34,3 +36,15 @@ def digests(folder: Path) -> dict[str, str]:
     return {
         path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in shards(folder)
     }
+
+
+def made(plan: prepare.PreparePlan, folder: Path, **options: Any) -> list[dict[str, Any]]:
+    """All rows of a plan that is run to its end."""
+    report = plan.run(folder, **{"workers": 1, **options})
+    assert report.complete, report
+    return rows(folder)
+
+
+def picture(stored: dict[str, Any]) -> PIL.Image.Image:
+    """A picture of a row."""
+    return PIL.Image.open(io.BytesIO(stored["bytes"]))

@@ -13,7 +13,7 @@ from _prepared import SMALL, small_plan
 from nersemble import VideoDecoder, prepare
 from nersemble.errors import AssetNotFoundError, FrameError, MissingAssetWarning, PrepareError, SelectionError
 from nersemble.prepare.names import check_config, config_name_of
-from nersemble.prepare.unit import cut
+from nersemble.prepare.unit import cut, digest
 
 
 def test_equal_inputs_give_equal_plans_however_they_are_written(demo_folder, access):
@@ -78,10 +78,36 @@ def test_a_plan_that_was_changed_is_refused(demo_folder, spoil):
         prepare.PreparePlan.from_json(json.dumps(held))
 
 
-@pytest.mark.parametrize("text", [b"", b"[]", b"{}", b"null", b"\xff\xfe", b'{"format": 1}'])
+@pytest.mark.parametrize("text", [b"", b"[]", b"{}", b"null", b"\xff\xfe", b'{"format": 1}', b"[" * 100_000])
 def test_what_is_no_plan_is_refused(text):
     with pytest.raises(PrepareError, match="no plan"):
         prepare.PreparePlan.from_json(text)
+
+
+FORGED = {
+    "a sequence that leaves the folder": lambda held: held["units"][0].update(sequence="../../../../x"),
+    "a camera that leaves the folder": lambda held: held["units"][0]["videos"][0].__setitem__(0, "../x"),
+    "no videos": lambda held: held["units"][0].update(videos=[]),
+    "a start that is no number": lambda held: held["units"][0].update(start="0"),
+    "a stop before the start": lambda held: held["units"][0].update(stop=0),
+    "a participant that is no number": lambda held: held["units"][0].update(participant="240"),
+    "frames below none": lambda held: held["units"][0]["videos"][0].__setitem__(1, -5),
+    "stages that are none": lambda held: held.update(stages=[5]),
+}
+
+
+@pytest.mark.parametrize("forge", FORGED.values(), ids=FORGED)
+def test_a_plan_with_a_hash_of_its_own_and_impossible_units_is_refused(demo_folder, forge):
+    held = json.loads(small_plan(demo_folder).to_json())
+    forge(held)
+    held["hash"] = digest({**held, "hash": None})
+    with pytest.raises(PrepareError, match="no plan"):
+        prepare.PreparePlan.from_json(json.dumps(held))
+
+
+def test_an_option_that_is_none_is_one_of_the_call():
+    with pytest.raises(TypeError, match=r"plan\(\) got an unexpected keyword argument 'bogus'"):
+        prepare.plan("participant_240", bogus=1)
 
 
 def test_units_cover_every_wanted_timestep_once_and_begin_at_keyframes(demo_folder):

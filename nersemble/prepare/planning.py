@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -26,10 +26,11 @@ from .encode import encoder_for
 from .fingerprint import describe_stage
 from .job import cache_folder
 from .names import check_config, config_name_of
-from .options import check_options
+from .options import PrepareOptions, check_options
 from .plans import PreparePlan
 from .stages import Stage, check_stages
-from .unit import Unit, UnitVideo, calibration_digest, cut
+from .unit import Unit, UnitVideo, calibration_digest, cut, still_digest
+from .view import read_still
 
 #: Moments of a unit, about.
 CHUNK = 96
@@ -75,6 +76,9 @@ def plan(
         AssetNotFoundError: If nothing of the selection is there.
         FrameError, CalibrationError: If a selected file is there and cannot be used.
     """
+    unknown = sorted(options.keys() - {one.name for one in fields(PrepareOptions)})
+    if unknown:
+        raise TypeError(f"plan() got an unexpected keyword argument {unknown[0]!r}")
     checked = check_options(**options)
     if isinstance(chunk, bool) or not isinstance(chunk, int) or chunk < 1:
         raise SelectionError(f"chunk is a number of moments, 1 or more, not {chunk!r}.")
@@ -87,7 +91,8 @@ def plan(
     selection = select(filesystem(folder).catalog(), **written)
     capture = Capture(folder or filesystem().local_folder)
     left_out = _parse_without(without)
-    units = _units(capture, list_shards(selection, "timestep", ()), checked.wanted, chunk, on_missing, left_out)
+    headers = _Headers(capture, on_missing, left_out, with_stills=bool(functions))
+    units = _units(headers, list_shards(selection, "timestep", ()), checked.wanted, chunk)
     return PreparePlan(
         config=check_config(config_name or config_name_of(written["participants"], selection.name)),
         options=checked,
@@ -176,34 +181,19 @@ def _told_without(left_out: frozenset[AssetPath]) -> dict[str, str]:
     return {"without": f"{len(left_out)} videos" if len(left_out) != 1 else "1 video"} if left_out else {}
 
 
-def _units(
-    capture: Capture,
-    shards: Sequence[Shard],
-    wanted: Timesteps,
-    chunk: int,
-    on_missing: str,
-    left_out: frozenset[AssetPath],
-) -> tuple[Unit, ...]:
+def _units(headers: _Headers, shards: Sequence[Shard], wanted: Timesteps, chunk: int) -> tuple[Unit, ...]:
     """The units of a selection, in order."""
-    assets = [asset for shard in shards for asset in shard.assets]
-    unknown = sorted(map(str, left_out.difference(assets)))
-    if unknown:
-        raise SelectionError(f"{unknown[0]} is not among the selected videos, so it cannot be left out.")
-    assets = [asset for asset in assets if asset not in left_out]
-    headers = dict(zip(assets, map_on_threads(lambda asset: _header(capture, asset), assets, WORKERS), strict=True))
-    missing = [asset for asset, header in headers.items() if header is None]
-    missing += _drop_uncalibrated(capture, headers)
-    report_missing(missing, on_missing, nothing_left=all(header is None for header in headers.values()))
+    headers.read([asset for shard in shards for asset in shard.assets])
     units: list[Unit] = []
     longest = 0
     for shard in shards:
-        held = [(asset, found) for asset in shard.assets if (found := headers.pop(asset, None)) is not None]
+        held = headers.take(shard.assets)
         most = max((header.facts.num_frames for _, header in held), default=0)
         longest = max(longest, most)
         timesteps = wanted.within(most)
         if len(timesteps):
             starts = cut([header.leads for _, header in held], timesteps, chunk)
-            videos = tuple(_video(capture, asset, header) for asset, header in held)
+            videos = tuple(headers.video(asset, header) for asset, header in held)
             first = shard.assets[0]
             for start, stop in zip(starts, [*starts[1:], int(timesteps[-1]) + 1], strict=True):
                 units.append(_unit(first, start, stop, videos))
@@ -213,16 +203,6 @@ def _units(
         )
     # As `datasets` loads their files, so that the rows of a plan are in one order everywhere.
     return tuple(sorted(units, key=lambda unit: unit.name))
-
-
-def _drop_uncalibrated(capture: Capture, headers: dict[AssetPath, Any]) -> list[AssetPath]:
-    """Take out the videos of participants without calibration; the files that are not there."""
-    gone: dict[int, AssetPath] = {}
-    for participant, serial in sorted({(a.participant or 0, a.camera or "") for a, held in headers.items() if held}):
-        if participant not in gone and capture.camera_facts(participant, serial) is None:
-            gone[participant] = capture.missing_calibration(participant) or AssetPath("camera_params", participant)
-    headers.update({asset: None for asset in headers if asset.participant in gone})
-    return list(gone.values())
 
 
 def _unit(asset: AssetPath, start: int, stop: int, videos: Sequence[UnitVideo]) -> Unit:
@@ -243,17 +223,76 @@ class _Header:
     leads: NDArray[np.int64]
 
 
-def _video(capture: Capture, asset: AssetPath, header: _Header) -> UnitVideo:
-    camera = capture.camera_facts(asset.participant or 0, asset.camera or "")
-    calibration = calibration_digest(camera) if camera else ""
-    return UnitVideo(asset.camera or "", header.facts, header.bytes, calibration, header.fingerprint)
+class _Headers:
+    """The headers of videos, read side by side, and what else a plan has to know of the files beside them.
+
+    Args:
+        capture: Where they are.
+        on_missing: As of ``plan``.
+        left_out: Videos to leave out.
+        with_stills: Whether the stills of the empty set are told apart too.
+    """
+
+    def __init__(self, capture: Capture, on_missing: str, left_out: frozenset[AssetPath], *, with_stills: bool) -> None:
+        self._capture, self._on_missing, self._left_out = capture, on_missing, left_out
+        self._with_stills = with_stills
+        self._held: dict[AssetPath, _Header | None] = {}
+        self._stills: dict[AssetPath, str] = {}
+
+    def read(self, assets: Sequence[AssetPath]) -> None:
+        """Read the headers of videos.
+
+        Raises:
+            SelectionError: If one that is to be left out is none of them.
+            AssetNotFoundError: If none is there.
+        """
+        unknown = sorted(map(str, self._left_out.difference(assets)))
+        if unknown:
+            raise SelectionError(f"{unknown[0]} is not among the selected videos, so it cannot be left out.")
+        assets = [asset for asset in assets if asset not in self._left_out]
+        self._held = dict(zip(assets, map_on_threads(self._header, assets, WORKERS), strict=True))
+        missing = [asset for asset, header in self._held.items() if header is None]
+        missing += self._drop_uncalibrated()
+        nothing_left = all(header is None for header in self._held.values())
+        report_missing(missing, self._on_missing, nothing_left=nothing_left)
+        if self._with_stills:
+            stills = list({_still_of(asset): None for asset, header in self._held.items() if header is not None})
+            self._stills = dict(zip(stills, map_on_threads(self._still, stills, WORKERS), strict=True))
+
+    def take(self, assets: Sequence[AssetPath]) -> list[tuple[AssetPath, _Header]]:
+        """Those of the videos that are there, which are not kept."""
+        return [(asset, found) for asset in assets if (found := self._held.pop(asset, None)) is not None]
+
+    def video(self, asset: AssetPath, header: _Header) -> UnitVideo:
+        """A video as units have it."""
+        camera = self._capture.camera_facts(asset.participant or 0, asset.camera or "")
+        calibration = calibration_digest(camera) if camera else ""
+        still = self._stills.get(_still_of(asset), "")
+        return UnitVideo(asset.camera or "", header.facts, header.bytes, calibration, header.fingerprint, still)
+
+    def _header(self, asset: AssetPath) -> _Header | None:
+        """The header of a video; None if it is absent."""
+        try:
+            with open_video(self._capture.path(asset)) as decoder:
+                facts = VideoFacts(len(decoder), decoder.width, decoder.height, decoder.fps)
+                return _Header(facts, decoder.num_bytes, decoder.fingerprint, decoder.index.leads())
+        except AssetNotFoundError:
+            return None
+
+    def _still(self, asset: AssetPath) -> str:
+        return still_digest(read_still(self._capture.path(asset)))
+
+    def _drop_uncalibrated(self) -> list[AssetPath]:
+        """Take out the videos of participants without calibration; the files that are not there."""
+        gone: dict[int, AssetPath] = {}
+        held = {(asset.participant or 0, asset.camera or "") for asset, header in self._held.items() if header}
+        for participant, serial in sorted(held):
+            if participant not in gone and self._capture.camera_facts(participant, serial) is None:
+                missing = self._capture.missing_calibration(participant)
+                gone[participant] = missing or AssetPath("camera_params", participant)
+        self._held.update({asset: None for asset in self._held if asset.participant in gone})
+        return list(gone.values())
 
 
-def _header(capture: Capture, asset: AssetPath) -> _Header | None:
-    """The header of a video; None if it is absent."""
-    try:
-        with open_video(capture.path(asset)) as decoder:
-            facts = VideoFacts(len(decoder), decoder.width, decoder.height, decoder.fps)
-            return _Header(facts, decoder.num_bytes, decoder.fingerprint, decoder.index.leads())
-    except AssetNotFoundError:
-        return None
+def _still_of(video: AssetPath) -> AssetPath:
+    return AssetPath("background", video.participant, camera=video.camera)

@@ -149,7 +149,8 @@ class PreparePlan:
                 package=held["package"],
                 stages_told=tuple(held["stages"]),
             )
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            plan.columns  # noqa: B018 - of stages that are none
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             problem = f"{type(error).__name__}: {error}"
         else:
             problem = "" if plan.hash == held.get("hash") else "it was changed after it was written"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import sys
 import tempfile
 from dataclasses import dataclass, replace
 
@@ -58,9 +60,10 @@ def estimate(plan: PreparePlan, workers: int | None = None) -> PrepareEstimate:
     with tempfile.TemporaryDirectory(prefix="nersemble-sample-") as folder:
         job = plan.job(folder)
         units = _spread(plan)
-        run_unit(plan.job(f"{folder}/first"), units[0])  # what is loaded once, is not counted for every picture
-        for unit in units:
-            result = run_unit(job, unit)
+        with contextlib.redirect_stdout(sys.stderr):  # what stages print is no part of a command's answer
+            run_unit(plan.job(f"{folder}/first"), units[0])  # what is loaded once, is not counted for every picture
+            results = [run_unit(job, unit) for unit in units]
+        for unit, result in zip(units, results, strict=True):
             if result.outcome == "failed":
                 raise PrepareError(f"A sample of {unit.name} cannot be made: {result.reason}")
             pictures += result.pictures

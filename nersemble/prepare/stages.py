@@ -13,6 +13,7 @@ and colours (None if there is none), the ``Camera`` that belongs to the picture,
 from __future__ import annotations
 
 import base64
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -126,12 +127,17 @@ def unpack_stages(text: str) -> tuple[Stage, ...]:
 
 @dataclass(frozen=True)
 class StageInput:
-    """What stages are called with; as their arguments."""
+    """What stages are called with; as their arguments, the pictures ``sealed``."""
 
     image: NDArray[np.uint8]
     background: NDArray[np.uint8] | None
     camera: Any
     row: dict[str, Any]
+
+
+def sealed(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """A copy of a picture that nothing can write to, as the picture is encoded, or shown to the next stage."""
+    return np.frombuffer(picture.tobytes(), np.uint8).reshape(picture.shape)
 
 
 def run_stages(stages: Sequence[Stage], given: StageInput, stem: str) -> dict[str, Any]:
@@ -150,14 +156,23 @@ def run_stages(stages: Sequence[Stage], given: StageInput, stem: str) -> dict[st
         columns: dict[str, str] = one.columns  # type: ignore[attr-defined]
         name, problem = getattr(one, "__name__", type(one).__name__), ""
         try:
-            told = one(given.image, given.background, given.camera, dict(given.row))
-        except Exception as error:  # noqa: BLE001 - a caller's function raises what it likes
+            row = {key: value.copy() if isinstance(value, np.ndarray) else value for key, value in given.row.items()}
+            told = one(given.image, given.background, given.camera, row)
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - a caller's function raises what it likes
             problem = f"{type(error).__name__}: {error}"
         if problem:
             raise PrepareError(f"The stage {name} failed at {stem}: {problem}")
         if not isinstance(told, Mapping) or set(told) != set(columns):
             raise PrepareError(f"The stage {name} gave other columns than {', '.join(columns)} at {stem}.")
-        values |= {column: _stored(told[column], kind, f"{stem}-{column}") for column, kind in columns.items()}
+        for column, kind in columns.items():
+            try:
+                values[column] = _stored(told[column], kind, f"{stem}-{column}")
+            except PrepareError as error:
+                problem = str(error)
+            except Exception as error:  # noqa: BLE001 - of whatever was given
+                problem = f"what it gave for {column} at {stem} is no {kind} ({type(error).__name__}: {error})"
+            if problem:
+                raise PrepareError(f"The stage {name} is wrong: {problem.rstrip('.')}.")
     return values
 
 
@@ -166,8 +181,10 @@ def _stored(value: Any, kind: str, stem: str) -> Any:
         value = value.item() if isinstance(value, np.generic) else value
         fits = not (isinstance(value, float) and kind.startswith("int"))
         try:
-            if value is not None and fits:
-                return pa.scalar(value, arrow_type(kind)).as_py()
+            stored = pa.scalar(value, arrow_type(kind)).as_py() if value is not None and fits else None
+            # What is too large for float32 would become infinite.
+            if stored is not None and not (kind == "float32" and math.isinf(stored) and math.isfinite(value)):
+                return stored
         except (pa.ArrowInvalid, pa.ArrowTypeError, TypeError, OverflowError):
             pass
         raise PrepareError(f"{value!r} of {stem} is no {kind}.")

@@ -19,7 +19,7 @@ from ..layout import AssetPath, canonical_sequence
 from ..timesteps import Timesteps
 
 #: Counts up when the shard of an equal unit would come out differently.
-UNIT_VERSION = 2
+UNIT_VERSION = 3
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,7 @@ class UnitVideo:
         bytes: Length of the file.
         calibration: Digest of the camera's matrices.
         fingerprint: What tells the video from others of that length (``VideoDecoder.fingerprint``).
+        background: Digest of the camera's still of the empty set, if stages see it; otherwise "".
     """
 
     camera: str
@@ -39,6 +40,24 @@ class UnitVideo:
     bytes: int = 0
     calibration: str = ""
     fingerprint: str = ""
+    background: str = ""
+
+    def as_list(self) -> list[Any]:
+        """As JSON holds it."""
+        told = [self.camera, *astuple(self.facts), self.bytes, self.calibration, self.fingerprint]
+        return [*told, self.background] if self.background else told
+
+    @classmethod
+    def from_list(cls, held: list[Any]) -> UnitVideo:
+        """Read back what ``as_list`` gave.
+
+        Raises:
+            ValueError, TypeError: If it is none.
+        """
+        camera, frames, width, height, fps, *rest = held
+        if not all(type(number) is int and number > 0 for number in (frames, width, height)):
+            raise ValueError(f"no video has {frames} frames of {width} x {height}")
+        return cls(camera, VideoFacts(frames, width, height, fps), *rest)
 
 
 @dataclass(frozen=True)
@@ -98,25 +117,35 @@ class Unit:
             "sequence": self.sequence,
             "start": self.start,
             "stop": self.stop,
-            "videos": [
-                [video.camera, *astuple(video.facts), video.bytes, video.calibration, video.fingerprint]
-                for video in self.videos
-            ],
+            "videos": [video.as_list() for video in self.videos],
         }
 
     @classmethod
     def from_dict(cls, held: dict[str, Any]) -> Unit:
-        """Read back what ``as_dict`` gave."""
-        videos = tuple(
-            UnitVideo(camera, VideoFacts(*facts), size, calibration, fingerprint)
-            for camera, *facts, size, calibration, fingerprint in held["videos"]
-        )
-        return cls(held["participant"], held["sequence"], held["start"], held["stop"], videos)
+        """Read back what ``as_dict`` gave.
+
+        Raises:
+            ValueError, TypeError, KeyError: If it is none.
+        """
+        videos = tuple(UnitVideo.from_list(video) for video in held["videos"])
+        unit = cls(held["participant"], held["sequence"], held["start"], held["stop"], videos)
+        numbers = (unit.participant, unit.start, unit.stop)
+        if not all(type(number) is int for number in numbers) or not 0 <= unit.start < unit.stop or not videos:
+            raise ValueError(f"no unit has these numbers: {numbers} and {len(videos)} videos")
+        for video in videos:  # whose names become those of files
+            if AssetPath.parse(str(unit.asset(video))) != unit.asset(video):
+                raise ValueError(f"no published video has this name: {unit.asset(video)}")
+        return unit
 
 
 def calibration_digest(facts: CameraFacts) -> str:
     """Of the matrices of a camera."""
     return digest([matrix.tolist() for matrix in (facts.intrinsics, facts.world_to_camera, facts.ccm)])
+
+
+def still_digest(data: bytes | None) -> str:
+    """Of the bytes of a still of the empty set, which may not be there."""
+    return "none" if data is None else hashlib.sha256(data).hexdigest()[:16]
 
 
 def digest(value: Any) -> str:

@@ -19,7 +19,8 @@ from ..layout import AssetPath
 from ..opening import read_bytes
 from ..video import resize_picture
 from .job import Job
-from .unit import Unit, UnitVideo, calibration_digest
+from .stages import sealed
+from .unit import Unit, UnitVideo, calibration_digest, still_digest
 
 Picture = NDArray[np.uint8]
 Timed = Callable[[str], contextlib.AbstractContextManager[None]]
@@ -85,7 +86,7 @@ class UnitView:
 
     @property
     def background(self) -> Picture | None:
-        """The still of the empty set, finished as the pictures are; None if there is none."""
+        """The still of the empty set, finished as the pictures are and ``sealed``; None if there is none."""
         if self._background is None:
             self._background = (self._read_background(),)
         return self._background[0]
@@ -98,13 +99,26 @@ class UnitView:
         import PIL.Image
 
         path = self._job.capture.path(AssetPath("background", self._unit.participant, camera=self.serial))
+        data = read_still(path)
+        if still_digest(data) != self._video.background:
+            raise FrameError(f"{path} is not what it was when the work was planned. Plan again.")
+        if data is None:
+            return None
         problem = ""
         try:
-            with PIL.Image.open(io.BytesIO(read_bytes(path))) as image:
+            with PIL.Image.open(io.BytesIO(data)) as image:
                 still = np.asarray(image.convert("RGB"))
-            return self.finish(still, lambda _: contextlib.nullcontext())
-        except AssetNotFoundError:
-            return None
+            return sealed(self.finish(still, lambda _: contextlib.nullcontext()))
+        except PIL.UnidentifiedImageError:  # its words name an object in memory
+            problem = f"{path} is no picture, but {len(data):,} bytes of something else"
         except (OSError, SyntaxError, ValueError) as error:
-            problem = f"{path} is no picture: {error}"
-        raise FrameError(f"{problem}. Fetch it again, or leave the stage out that needs it.")
+            problem = f"{path} is no whole picture: {error}"
+        raise FrameError(f"{problem}. Download it again, or leave the stage out that needs it.")
+
+
+def read_still(path: str) -> bytes | None:
+    """The bytes of a still; None if it is not there."""
+    try:
+        return read_bytes(path)
+    except AssetNotFoundError:
+        return None

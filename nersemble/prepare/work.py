@@ -21,7 +21,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from ..errors import AccessError, AssetNotFoundError, FrameError, NersembleError, PrepareError, StorageError
-from ..layout import canonical_sequence
+from ..layout import AssetPath, canonical_sequence
 from ..memory import give_back
 from ..opening import START_READ, open_video
 from ..parallel import map_on_threads
@@ -31,7 +31,7 @@ from ..video.decoder import FIRST_READ
 from .encode import SUFFIXES, encode_clip, picture_encoder
 from .job import Job, UnitResult
 from .shard import ShardWriter, features_of, is_undamaged, read_header
-from .stages import StageInput, run_stages
+from .stages import StageInput, run_stages, sealed
 from .unit import Unit, UnitVideo
 from .view import UnitView
 
@@ -159,7 +159,7 @@ class _Making:
             began = time.perf_counter()
             with open_video(path, first_read=first_read) as decoder:
                 _check_unchanged(path, video, decoder)
-                for timestep, full in decoder.read_many(map(int, timesteps), threads=1):
+                for timestep, full in _read(decoder, self._unit.asset(video), timesteps):
                     self.seconds["decode"] += time.perf_counter() - began
                     self.pictures += 1
                     yield timestep, view.finish(full, self.timed)
@@ -182,7 +182,7 @@ class _Making:
             return {}
         with self.timed("stages"):
             row = {**self._ids(), "camera": video.camera, "timestep": timestep, "ccm": view.ccm}
-            given = StageInput(_sealed(picture), _sealed(view.background), view.camera, row)
+            given = StageInput(sealed(picture), view.background, view.camera, row)
             return run_stages(self._job.functions, given, self._stem(timestep, video.camera))
 
     # --- rows ---------------------------------------------------------------------------------------------------------
@@ -276,12 +276,18 @@ class _Kept:
         return {"bytes": spool.read(self._place[1]), "path": self._value}
 
 
-def _sealed(picture: Any) -> Any:
-    """A picture that cannot be written to: it is encoded, or shown to the next stage."""
-    if picture is not None:
-        picture = picture.view()
-        picture.flags.writeable = False
-    return picture
+def _read(decoder: VideoDecoder, asset: AssetPath, timesteps: NDArray[np.int32]) -> Iterator[tuple[int, Picture]]:
+    """Pictures of a video, and what to do where one cannot be had."""
+    problem = ""
+    try:
+        yield from decoder.read_many(map(int, timesteps), threads=1)
+    except FrameError as error:
+        problem = str(error).rstrip(".")
+    if problem:
+        raise FrameError(
+            f"{problem}. If the file is damaged, download it again, or plan again without it: "
+            f'without=["{asset}"] (--without {asset}).'
+        )
 
 
 def _bytes_of(values: dict[str, Any]) -> int:

@@ -1,0 +1,279 @@
+"""Stages of a preparation: the columns they add, what tells them apart, and what they cannot do to the rows."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import subprocess
+import sys
+from typing import ClassVar
+
+import numpy as np
+import PIL.Image
+import pytest
+from _prepared import made, picture, shards, small_plan
+
+from nersemble import Camera, prepare
+from nersemble.errors import PrepareError, SelectionError
+from nersemble.prepare.sample import estimate
+
+
+@prepare.stage(mask="image", brightness="float32", name="string")
+def look(image, background, camera, row):
+    assert isinstance(camera, Camera)
+    assert (camera.width, camera.height) == image.shape[1::-1]
+    assert image.shape == background.shape
+    difference = np.abs(image.astype(int) - background).sum(-1)
+    return {"mask": difference > 40, "brightness": image.mean(), "name": f"{row['camera']}-{row['timestep']}"}
+
+
+@pytest.mark.parametrize("kind", prepare.options.ROWS)
+def test_a_stage_adds_columns_to_every_picture(demo_folder, tmp_path, kind):
+    plan = small_plan(demo_folder, rows=kind, stages=[look], timesteps="0::4", chunk=96, color_correction=True)
+    for row in made(plan, tmp_path):
+        masks, names = row["mask"], row["name"]
+        if kind == "frame":
+            assert names == f"{row['camera']}-{row['timestep']}"
+            assert picture(masks).size == (row["width"], row["height"])
+            continue
+        steps = row["timesteps"] if kind == "video" else [row["timestep"]] * 2
+        cameras = [row["camera"]] * len(steps) if kind == "video" else row["cameras"]
+        assert names == [f"{camera}-{step}" for camera, step in zip(cameras, steps, strict=True)]
+        assert {picture(mask).mode for mask in masks} == {"L"}
+        assert {value for mask in masks for value in np.unique(picture(mask))} <= {0, 255}
+    assert plan.verify(tmp_path).sound
+
+
+def test_a_stage_is_part_of_the_plan(demo_folder, tmp_path):
+    plan = small_plan(demo_folder, stages=[look])
+    assert plan.hash != small_plan(demo_folder).hash
+    made(plan, tmp_path)
+    read = prepare.load_plan(tmp_path)
+    assert read == plan
+    assert read.verify(tmp_path).sound
+    with pytest.raises(PrepareError, match="look"):
+        read.run(tmp_path)
+
+
+BROKEN = {
+    "raises": lambda *_: 1 / 0,
+    "other columns": lambda *_: {"other": 1},
+    "no columns": lambda *_: None,
+    "a wrong shape": lambda *_: {"mask": np.zeros((2, 2, 2), np.uint8)},
+    "an empty picture": lambda *_: {"mask": np.zeros((0, 2), np.uint8)},
+    "a wrong type": lambda *_: {"mask": np.zeros((2, 2))},
+}
+
+
+@pytest.mark.parametrize("broken", BROKEN.values(), ids=BROKEN)
+def test_a_stage_that_fails_is_named(demo_folder, tmp_path, broken):
+    function = prepare.stage(mask="image")(broken)
+    report = small_plan(demo_folder, stages=[function]).run(tmp_path, workers=1)
+    assert len(report.failed) == report.not_tried + len(small_plan(demo_folder).units)
+    assert "stage" in str(report)
+    assert shards(tmp_path) == []
+
+
+def counted(start):
+    def count(image, background, camera, row):
+        return {"count": start}
+
+    return prepare.stage(count="int32")(count)
+
+
+LIMIT = 3
+
+
+@prepare.stage(count="int32")
+def limited(image, background, camera, row):
+    return {"count": LIMIT}
+
+
+class Counting:
+    columns: ClassVar = {"count": "int32"}
+
+    def __init__(self, start):
+        self.start = start
+
+    def __call__(self, image, background, camera, row):
+        return {"count": self.start}
+
+
+def test_what_a_stage_refers_to_is_part_of_the_plan(demo_folder, monkeypatch):
+    def plan_hash(one):
+        return small_plan(demo_folder, stages=[one]).hash
+
+    assert plan_hash(counted(1)) == plan_hash(counted(1)) != plan_hash(counted(2))
+    assert plan_hash(Counting(1)) == plan_hash(Counting(1)) != plan_hash(Counting(2))
+    before = plan_hash(limited)
+    monkeypatch.setitem(globals(), "LIMIT", 4)
+    assert plan_hash(limited) != before
+    apart = [counted(1), counted(2)]
+    for one in apart:
+        one.version = "7"  # which says that they are the same
+    assert plan_hash(apart[0]) == plan_hash(apart[1])
+
+
+def test_a_stage_whose_source_cannot_be_read_needs_a_version(demo_folder):
+    names: dict = {}
+    exec("def unread(image, background, camera, row): return {'count': 1}", names)
+    one = prepare.stage(count="int32")(names["unread"])
+    with pytest.raises(SelectionError, match="version"):
+        small_plan(demo_folder, stages=[one])
+    one.version = 1
+    assert small_plan(demo_folder, stages=[one]).stages_told
+
+
+@prepare.stage(first="float64")
+def scribbling(image, background, camera, row):
+    with contextlib.suppress(ValueError):
+        image[:] = 0
+    with contextlib.suppress(ValueError):
+        background[:] = 0
+    return {"first": background.mean()}
+
+
+def test_a_stage_cannot_change_the_pictures(demo_folder, tmp_path):
+    plain = made(small_plan(demo_folder, rows="frame", timesteps="0::20"), tmp_path / "plain")
+    seen = made(small_plan(demo_folder, rows="frame", timesteps="0::20", stages=[scribbling]), tmp_path / "stage")
+    assert [row["frame"] for row in seen] == [row["frame"] for row in plain]
+    assert all(row["first"] > 10 for row in seen)
+
+
+@pytest.mark.parametrize("columns", [{"a/b": "image"}, {"mask": "picture"}, {"frame": "image"}, {}])
+def test_columns_that_cannot_be_added_are_refused(columns):
+    with pytest.raises(SelectionError, match=r"stage|column"):
+        prepare.stage(**columns)
+
+
+def test_a_stage_of_two_names_for_one_column_is_refused(demo_folder):
+    with pytest.raises(SelectionError, match="one name"):
+        small_plan(demo_folder, stages=[look, look])
+
+
+@prepare.stage(done="bool")
+def overreaching(image, background, camera, row):
+    row["ccm"] *= 0.5
+    row["timestep"] = 99
+    camera.intrinsics.setflags(write=True)
+    for one in (image, background, image.base):
+        with contextlib.suppress(ValueError, AttributeError):
+            one.flags.writeable = True
+            one[:] = 0
+    return {"done": True}
+
+
+@pytest.mark.parametrize("kind", ["timestep", "frame"])
+def test_nothing_that_a_stage_writes_to_is_in_the_rows(demo_folder, tmp_path, kind):
+    options = {"rows": kind, "timesteps": "0::20", "color_correction": True, "image_format": "png"}
+    plain = made(small_plan(demo_folder, **options), tmp_path / "plain")
+    plan = small_plan(demo_folder, stages=[overreaching, look], **options)
+    for row, before in zip(made(plan, tmp_path / "stage"), plain, strict=True):
+        assert {key: row[key] for key in before} == before
+        names = row["name"] if kind == "timestep" else [row["name"]]
+        assert all(name.endswith(f"-{row['timestep']}") for name in names)
+
+
+@prepare.stage(level="float64")
+def level(image, background, camera, row):
+    return {"level": -1 if background is None else background.mean()}
+
+
+@pytest.fixture
+def capture(demo_folder, tmp_path):
+    """A copy of a participant, to be changed."""
+    shutil.copytree(demo_folder / "240", tmp_path / "capture" / "240")
+    return tmp_path / "capture"
+
+
+def stills(capture):
+    return sorted((capture / "240/sequences/BACKGROUND").iterdir())
+
+
+def test_the_stills_that_stages_see_are_part_of_the_plan(capture, tmp_path):
+    options = {"timesteps": "0::20", "stages": [level]}
+    plan, without = small_plan(capture, **options), small_plan(capture, timesteps="0::20")
+    before = made(plan, tmp_path / "out")
+    for still in stills(capture):
+        PIL.Image.new("RGB", (128, 188), (9, 9, 9)).save(still)
+    assert small_plan(capture, timesteps="0::20") == without
+    report = plan.run(tmp_path / "other", workers=1)
+    assert "not what it was when the work was planned. Plan again" in str(report)
+    again = small_plan(capture, **options)
+    assert again.hash != plan.hash
+    assert [row["level"] for row in made(again, tmp_path / "out")] == [[9.0, 9.0]] * len(before)
+    for still in stills(capture):
+        still.unlink()
+    assert "BACKGROUND" in str(again.run(tmp_path / "other", workers=1))
+    none = small_plan(capture, **options)
+    assert [row["level"] for row in made(none, tmp_path / "out")] == [[-1.0, -1.0]] * len(before)
+
+
+def test_a_still_that_is_none_is_named(capture, tmp_path):
+    for still in stills(capture):
+        still.write_bytes(b"")
+    report = str(small_plan(capture, timesteps="0", stages=[level]).run(tmp_path / "out", workers=1))
+    assert "BACKGROUND/image_222200042.jpg is no picture, but 0 bytes of something else" in report
+    assert "BytesIO" not in report
+
+
+def test_stills_are_not_asked_for_without_stages(access):
+    small_plan(None)
+    assert not [one for one in access.requests if "BACKGROUND" in one.path]
+    small_plan(None, stages=[level])
+    assert len([one for one in access.requests if "BACKGROUND" in one.path]) == 2
+
+
+ODD = {
+    "leaves": (lambda *_: sys.exit(0), "SystemExit"),
+    "too large": (lambda *_: {"value": 1e300}, "1e+300"),
+    "a list": (lambda *_: {"value": [1, [2]]}, "no float32"),
+}
+
+
+@pytest.mark.parametrize(("odd", "said"), ODD.values(), ids=ODD)
+def test_what_a_stage_may_not_do_is_said_with_its_name(demo_folder, tmp_path, odd, said):
+    odd.__name__ = "odd"
+    plan = small_plan(demo_folder, timesteps="0", stages=[prepare.stage(value="float32")(odd)])
+    told = str(plan.run(tmp_path, workers=1))
+    assert "The stage odd" in told
+    assert said in told
+    assert "240_EXP-1-head_00000_222200042" in told
+    with pytest.raises(PrepareError, match="The stage odd"):
+        estimate(plan)
+
+
+@pytest.mark.parametrize(("kind", "value"), [("image", [[1, 2], [3]]), ("string", "\ud800")])
+def test_values_that_cannot_be_stored_are_named(demo_folder, tmp_path, kind, value):
+    @prepare.stage(value=kind)
+    def odd(image, background, camera, row):
+        return {"value": value}
+
+    told = str(small_plan(demo_folder, timesteps="0", stages=[odd]).run(tmp_path, workers=1))
+    assert f"The stage odd is wrong: what it gave for value at 240_EXP-1-head_00000_222200042 is no {kind}" in told
+
+
+def test_infinite_values_are_kept(demo_folder, tmp_path):
+    @prepare.stage(value="float32")
+    def depth(image, background, camera, row):
+        return {"value": float("inf")}
+
+    plan = small_plan(demo_folder, timesteps="0", stages=[depth])
+    assert made(plan, tmp_path)[0]["value"] == [float("inf")] * 2
+
+
+def test_what_a_stage_prints_is_no_part_of_a_dry_run(demo_folder, tmp_path):
+    (tmp_path / "loud.py").write_text(
+        "import nersemble\n@nersemble.prepare.stage(one='int32')\n"
+        "def loud(image, background, camera, row):\n    print('LOUD')\n    return {'one': 1}\n"
+    )
+    words = f"prepare out --participant 240 --sequence EXP-1-head --timesteps 0 --data-dir {demo_folder}"
+    done = subprocess.run(
+        [sys.executable, "-m", "nersemble", *words.split(), *"--stage loud:loud --dry-run --json".split()],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("{")
+    assert "LOUD" in done.stderr
