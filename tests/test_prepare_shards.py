@@ -14,39 +14,30 @@ import tempfile
 import threading
 from dataclasses import replace
 from pathlib import Path
-from typing import ClassVar
 
 import fsspec
 import numpy as np
-import PIL.Image
 import pyarrow.parquet as pq
 import pytest
-from _prepared import SMALL, digests, rows, shards, small_plan
+from _prepared import SMALL, digests, made, picture, rows, shards, small_plan
 from datasets import load_dataset
 
 import nersemble
-from nersemble import Camera, VideoDecoder, correct_color, prepare
+from nersemble import VideoDecoder, correct_color, prepare
 from nersemble.demo import read_identity
 from nersemble.errors import PrepareError, SelectionError, StorageError
+from nersemble.prepare.encode import encode_clip
+from nersemble.prepare.options import check_options
 from nersemble.prepare.target import Target
+from nersemble.video import resize_picture
 from nersemble.writers import this_process
 
 PLACE = ("participant", "sequence", "camera", "timestep")
 
 
-def picture(stored):
-    return PIL.Image.open(io.BytesIO(stored["bytes"]))
-
-
 def seen(stored):
     found = read_identity(picture(stored))
     return found.participant, found.sequence, found.camera, found.timestep
-
-
-def made(plan, folder, **options):
-    report = plan.run(folder, **{"workers": 1, **options})
-    assert report.complete, report
-    return rows(folder)
 
 
 def test_rows_of_pictures_are_the_planned_ones(demo_folder, tmp_path):
@@ -334,10 +325,25 @@ def test_a_damaged_frame_is_a_failed_unit_never_a_wrong_row(demo_folder, tmp_pat
     video.write_bytes(data)
     report = plan.run(tmp_path / "out", workers=1)
     assert report.failed
+    assert "(--without 240/sequences/EXP-1-head/images/cam_" in str(report)
     for row in rows(tmp_path / "out"):
         assert [seen(frame) for frame in row["frames"]] == [
             (240, "EXP-1-head", camera, row["timestep"]) for camera in row["cameras"]
         ]
+
+
+def test_equal_pictures_give_equal_clips_whatever_lies_in_memory(demo_folder):
+    """x264 reads beside what it is given where pictures are small."""
+    path = demo_folder / "240/sequences/EXP-1-head/images/cam_222200047.mp4"
+    with VideoDecoder(path) as decoder:
+        pictures = [resize_picture(one, (62, 78)) for _, one in decoder.read_many(range(12, 24))]
+    options, clips, junk = check_options(rows="video"), set(), []
+    random = np.random.default_rng(1)
+    for _ in range(80):
+        junk = [*junk[-5:], random.integers(0, 256, random.integers(1000, 3_000_000), dtype=np.uint8)]
+        untimed = lambda _: contextlib.nullcontext()  # noqa: E731
+        clips.add(encode_clip((one.copy() for one in pictures), 24.0, options, untimed))
+    assert len(clips) == 1
 
 
 # --- where to ---------------------------------------------------------------------------------------------------------
@@ -372,7 +378,9 @@ with Target("memory://somewhere").writing("a/shard.parquet") as part:
     assert list((tmp_path / "tmp").iterdir()) == [of_a_running_one]
 
 
-@pytest.mark.parametrize("place", ["", "nersemble://out", "https://example.invalid/out", "nowhere://out"])
+@pytest.mark.parametrize(
+    "place", ["", "nersemble://out", "https://x.invalid/out", "nowhere://out", "memory://x", "simplecache::memory://x"]
+)
 def test_a_place_that_cannot_be_written_to_is_refused(demo_folder, place):
     with pytest.raises(SelectionError):
         small_plan(demo_folder).run(place)
@@ -408,142 +416,6 @@ def test_a_folder_that_takes_nothing_stops_the_run(demo_folder, tmp_path):
     report = plan.run(tmp_path, workers=1)
     assert len(report.failed) == len(plan.units)
     assert "cannot be written" in str(report)
-
-
-# --- stages -----------------------------------------------------------------------------------------------------------
-
-
-@prepare.stage(mask="image", brightness="float32", name="string")
-def look(image, background, camera, row):
-    assert isinstance(camera, Camera)
-    assert (camera.width, camera.height) == image.shape[1::-1]
-    assert image.shape == background.shape
-    difference = np.abs(image.astype(int) - background).sum(-1)
-    return {"mask": difference > 40, "brightness": image.mean(), "name": f"{row['camera']}-{row['timestep']}"}
-
-
-@pytest.mark.parametrize("kind", prepare.options.ROWS)
-def test_a_stage_adds_columns_to_every_picture(demo_folder, tmp_path, kind):
-    plan = small_plan(demo_folder, rows=kind, stages=[look], timesteps="0::4", chunk=96, color_correction=True)
-    for row in made(plan, tmp_path):
-        masks, names = row["mask"], row["name"]
-        if kind == "frame":
-            assert names == f"{row['camera']}-{row['timestep']}"
-            assert picture(masks).size == (row["width"], row["height"])
-            continue
-        steps = row["timesteps"] if kind == "video" else [row["timestep"]] * 2
-        cameras = [row["camera"]] * len(steps) if kind == "video" else row["cameras"]
-        assert names == [f"{camera}-{step}" for camera, step in zip(cameras, steps, strict=True)]
-        assert {picture(mask).mode for mask in masks} == {"L"}
-        assert {value for mask in masks for value in np.unique(picture(mask))} <= {0, 255}
-    assert plan.verify(tmp_path).sound
-
-
-def test_a_stage_is_part_of_the_plan(demo_folder, tmp_path):
-    plan = small_plan(demo_folder, stages=[look])
-    assert plan.hash != small_plan(demo_folder).hash
-    made(plan, tmp_path)
-    read = prepare.load_plan(tmp_path)
-    assert read == plan
-    assert read.verify(tmp_path).sound
-    with pytest.raises(PrepareError, match="look"):
-        read.run(tmp_path)
-
-
-BROKEN = {
-    "raises": lambda *_: 1 / 0,
-    "other columns": lambda *_: {"other": 1},
-    "no columns": lambda *_: None,
-    "a wrong shape": lambda *_: {"mask": np.zeros((2, 2, 2), np.uint8)},
-    "an empty picture": lambda *_: {"mask": np.zeros((0, 2), np.uint8)},
-    "a wrong type": lambda *_: {"mask": np.zeros((2, 2))},
-}
-
-
-@pytest.mark.parametrize("broken", BROKEN.values(), ids=BROKEN)
-def test_a_stage_that_fails_is_named(demo_folder, tmp_path, broken):
-    function = prepare.stage(mask="image")(broken)
-    report = small_plan(demo_folder, stages=[function]).run(tmp_path, workers=1)
-    assert len(report.failed) == report.not_tried + len(small_plan(demo_folder).units)
-    assert "stage" in str(report)
-    assert shards(tmp_path) == []
-
-
-def counted(start):
-    def count(image, background, camera, row):
-        return {"count": start}
-
-    return prepare.stage(count="int32")(count)
-
-
-LIMIT = 3
-
-
-@prepare.stage(count="int32")
-def limited(image, background, camera, row):
-    return {"count": LIMIT}
-
-
-class Counting:
-    columns: ClassVar = {"count": "int32"}
-
-    def __init__(self, start):
-        self.start = start
-
-    def __call__(self, image, background, camera, row):
-        return {"count": self.start}
-
-
-def test_what_a_stage_refers_to_is_part_of_the_plan(demo_folder, monkeypatch):
-    def plan_hash(one):
-        return small_plan(demo_folder, stages=[one]).hash
-
-    assert plan_hash(counted(1)) == plan_hash(counted(1)) != plan_hash(counted(2))
-    assert plan_hash(Counting(1)) == plan_hash(Counting(1)) != plan_hash(Counting(2))
-    before = plan_hash(limited)
-    monkeypatch.setitem(globals(), "LIMIT", 4)
-    assert plan_hash(limited) != before
-    apart = [counted(1), counted(2)]
-    for one in apart:
-        one.version = "7"  # which says that they are the same
-    assert plan_hash(apart[0]) == plan_hash(apart[1])
-
-
-def test_a_stage_whose_source_cannot_be_read_needs_a_version(demo_folder):
-    names: dict = {}
-    exec("def unread(image, background, camera, row): return {'count': 1}", names)
-    one = prepare.stage(count="int32")(names["unread"])
-    with pytest.raises(SelectionError, match="version"):
-        small_plan(demo_folder, stages=[one])
-    one.version = 1
-    assert small_plan(demo_folder, stages=[one]).stages_told
-
-
-@prepare.stage(first="float64")
-def scribbling(image, background, camera, row):
-    with contextlib.suppress(ValueError):
-        image[:] = 0
-    with contextlib.suppress(ValueError):
-        background[:] = 0
-    return {"first": background.mean()}
-
-
-def test_a_stage_cannot_change_the_pictures(demo_folder, tmp_path):
-    plain = made(small_plan(demo_folder, rows="frame", timesteps="0::20"), tmp_path / "plain")
-    seen = made(small_plan(demo_folder, rows="frame", timesteps="0::20", stages=[scribbling]), tmp_path / "stage")
-    assert [row["frame"] for row in seen] == [row["frame"] for row in plain]
-    assert all(row["first"] > 10 for row in seen)
-
-
-@pytest.mark.parametrize("columns", [{"a/b": "image"}, {"mask": "picture"}, {"frame": "image"}, {}])
-def test_columns_that_cannot_be_added_are_refused(columns):
-    with pytest.raises(SelectionError, match=r"stage|column"):
-        prepare.stage(**columns)
-
-
-def test_a_stage_of_two_names_for_one_column_is_refused(demo_folder):
-    with pytest.raises(SelectionError, match="one name"):
-        small_plan(demo_folder, stages=[look, look])
 
 
 # --- secrets, memory --------------------------------------------------------------------------------------------------

@@ -128,6 +128,8 @@ def _add_stream(container: Any, picture: Picture, fps: float, options: PrepareOp
     stream.width, stream.height = width, height
     stream.pix_fmt = "yuv420p" if width % 2 == height % 2 == 0 else "yuv444p"
     stream.codec_context.thread_count = 1
-    settings = {"crf": str(options.crf), "preset": "fast", "x264-params": f"keyint={options.gop}:scenecut=0"}
+    # With mbtree, x264 takes in what lies in memory beside small pictures: equal ones gave up to five different clips.
+    parameters = f"keyint={options.gop}:scenecut=0:mbtree=0"
+    settings = {"crf": str(options.crf), "preset": "fast", "x264-params": parameters}
     stream.options = {**settings, "flags": "+bitexact+cgop"}
     return stream

@@ -80,7 +80,7 @@ def run_plan(
 
     running = make_engine(engine, workers, engine_options)
     target = Target(folder)
-    if target.text.startswith("memory:"):
+    if "memory://" in target.text:
         raise SelectionError("Workers are other processes, which do not share this one's memory. Give a folder.")
     job = replace(plan.job(target.text), recheck=recheck)
     _begin(plan, target)
@@ -179,7 +179,8 @@ def _conflict(plan: PreparePlan, held: bytes) -> str:
     except (PrepareError, SelectionError):
         return f"holds a {PLAN_FILE} that cannot be read, so that nobody knows how its shards were made"
     if before.options != plan.options or before.stages_told != plan.stages_told:
-        return f"holds shards that were made with other options: plan {before.hash}, not {plan.hash}"
+        what = "options" if before.options != plan.options else "stages"
+        return f"holds shards that were made with other {what}: plan {before.hash}, not {plan.hash}"
     if before.encoder != plan.encoder:
         return f"holds pictures that {before.encoder} encoded, and {plan.encoder} would encode the others"
     now = {unit.name: unit for unit in plan.units}

@@ -186,7 +186,13 @@ class Target:
                 with contextlib.suppress(OSError):
                     os.unlink(part)
         if problem is not None:
-            raise StorageError(f"{self.path(name)} cannot be written: {disk_problem(problem)}.", problem.errno)
+            said = f"{self.path(name)} cannot be written: {disk_problem(problem)}."
+            if self._fs is not None:
+                said = (
+                    f"The folder for temporary files, {tempfile.gettempdir()}, does not take what is on its way to "
+                    f"{self.shown}: {disk_problem(problem)}. Name one with more space in TMPDIR."
+                )
+            raise StorageError(said, problem.errno)
 
     def _begin(self, name: str) -> str:
         if self._fs is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -111,7 +112,9 @@ def disk_problem(error: OSError) -> str:
         return "the disk is full. Make room and run it again; what has come is kept"
     if error.errno == errno.EEXIST:
         return "there is no folder but something else, such as a link to a disk that is not mounted"
-    return (error.strerror or type(error).__name__).lower()
+    # What Arrow raises has a whole sentence for the words of the errno.
+    said = os.strerror(error.errno) if error.errno else error.strerror
+    return (said or type(error).__name__).lower()
 
 
 def uri(path: str) -> str:
