@@ -30,6 +30,17 @@ LEANING_TESTS = [
     "test_video*.py",
     "test_workers.py",
 ]
+#: What the oldest Python runs beside both: what calls the most of the standard library, and what users do first.
+OLDEST_TESTS = [
+    "test_access.py",
+    "test_bad_input.py",
+    "test_cli_prepare.py",
+    "test_docs.py",
+    "test_engines.py",
+    "test_open_folder.py",
+    "test_prepare*.py",
+    "test_verify.py",
+]
 #: Torch has CPU builds for one Python only where this runs, so these tests have a session of their own: ``torch``.
 TORCH_TESTS = "test_torch*.py"
 #: These need an extra each, and have a session each.
@@ -81,10 +92,11 @@ def lint(session: nox.Session) -> None:
 
 @nox.session(python=PYTHONS)
 def python(session: nox.Session) -> None:
-    """The whole suite on the oldest; on the others what leans on Python, and on the newest the builder's tests too."""
+    """What leans on Python; on the oldest and the newest the builder's tests too, and on the oldest more."""
     session.install("-e", ".[test]")
-    builder = BUILDER_TESTS if session.python == PYTHONS[-1] else []
-    tests = [] if session.python == PYTHONS[0] else _tests(*builder, *LEANING_TESTS)
+    builder = BUILDER_TESTS if session.python in (PYTHONS[0], PYTHONS[-1]) else []
+    more = OLDEST_TESTS if session.python == PYTHONS[0] else []
+    tests = _tests(*LEANING_TESTS, *builder, *more)
     session.run("python", "-m", "pytest", "-q", *WITHOUT_EXTRAS, *tests, *session.posargs)
 
 
