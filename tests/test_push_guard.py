@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from _pushing import DEPRECATED, Pushing, pushing
-from hub import READ, WRITE, Hub, answer, run
+from hub import READ, WRITE, Hub, answer, run, run_after
 
 from nersemble.errors import AudienceWarning, PushError
 from nersemble.hub import plan_push
@@ -88,6 +88,27 @@ def test_a_data_set_that_becomes_public_with_the_commit_is_made_private_again(al
     with pytest.raises(PushError, match=r"was made public by somebody.*made private again"):
         alice.push()
     assert alice.repo.private
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_a_data_set_that_becomes_public_while_its_last_files_are_compared_is_made_private_again(alice, again):
+    def publish():
+        alice.repo.private = False
+
+    if again:
+        alice.push()
+    alice.hub.faults.add("tree", run_after(publish), at=2)
+    with pytest.raises(PushError, match=r"was made public by somebody.*made private again"):
+        alice.push()
+    assert alice.repo.private
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_the_last_question_of_a_push_is_whether_it_is_private(alice, again):
+    if again:
+        alice.push()
+    alice.push()
+    assert alice.hub.calls[-1].route == "info"
 
 
 def test_if_it_cannot_be_made_private_again_that_is_said_loudly(alice):

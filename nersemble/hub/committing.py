@@ -145,8 +145,10 @@ class Committing:
                 done = batch is changes
             elif not patience.wait(failure, conflicts=True):
                 raise PushError(f"The commit to {self._repo} failed: {failure}. {_GOES_ON}")
-        self._private_state()
         self._check_landed(report.commit)
+        # The last call of all is that it is private.  What the hub had already are faces as well.
+        self._tried = True
+        self._private_state()
 
     # --- what is to be done -------------------------------------------------------------------------------------------
 
