@@ -7,13 +7,14 @@ is.  The same plan on the same card gives the same text.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 from ..access import ACCESS_FORM
 from ..prepare import PreparePlan
 from ..units import format_bytes
 from .head import Head
+from .patterns import Taking
 from .report import told_ids
 
 BEGIN, END = "<!-- nersemble: begin -->", "<!-- nersemble: end -->"
@@ -154,7 +155,9 @@ def overrides(card: str | None) -> tuple[str, ...]:
     )
 
 
-def conflict_in(card: str | None, config: str, files: Iterable[str], configs: Iterable[str]) -> str:
+def conflict_in(
+    card: str | None, config: str, files: Iterable[str], configs: Iterable[str], coming: Collection[str]
+) -> str:
     """Why a config must not be added to a card; "" if nothing stands against it.
 
     Args:
@@ -162,6 +165,7 @@ def conflict_in(card: str | None, config: str, files: Iterable[str], configs: It
         config: Its name.
         files: All files of the data set.
         configs: Those that this package pushed.
+        coming: The files that the config will have.
     """
     if card is not None and "\ufffd" in card:
         return "The README.md on the hub is not UTF-8, and would lose what it says. Save it as UTF-8 there first."
@@ -174,14 +178,32 @@ def conflict_in(card: str | None, config: str, files: Iterable[str], configs: It
                 "with another config_name=."
             )
     folders = tuple(f"{one}/" for one in {*configs, *_sections(body), config})
-    theirs = [path for path in files if not path.startswith(folders) and _is_loadable(path)]
+    loadable = [path for path in files if _is_loadable(path)]
+    theirs = [path for path in loadable if not path.startswith(folders)]
     if theirs and not entries:
         return (
             f"There are files of others, {min(theirs)} first, that load without a config's name, and would not once a "
             "config is named. Name them as one in the `configs` of the README.md on the hub first, or push to another "
             "data set."
         )
-    return ""
+    others = [entry for entry in entries if not _is_ours(entry, str(entry.get("config_name")))]
+    return next(filter(None, (_taken(entry, loadable, theirs, coming) for entry in others)), "")
+
+
+def _taken(entry: dict[str, Any], files: list[str], theirs: list[str], coming: Collection[str]) -> str:
+    """Why a config of others stands against files that are to come; "" if it does not take them.
+
+    One that takes files of ours already, and none of others, is meant to.
+    """
+    taking = Taking(entry, [*files, *coming])
+    taken = next(filter(taking.takes, coming), "")
+    if not taken or (any(map(taking.takes, files)) and not any(map(taking.takes, theirs))):
+        return ""
+    return (
+        f"The config {entry.get('config_name')} of others in the README.md on the hub takes {taking.told}: it would "
+        f"take {taken} as well, and load it as its own or not load any more. Narrow its data_files in the README.md "
+        "of the data set first, such as to one folder, or push to another data set."
+    )
 
 
 def unfinished(card: str | None, config: str) -> str:

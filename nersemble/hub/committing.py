@@ -37,7 +37,9 @@ def find_conflict(held: Held, plan: PreparePlan, *, replace: bool) -> str:
     Raises:
         PushError: If its card or a plan of it cannot be read.
     """
-    return conflict_in(held.card, plan.config, held.files, held.configs) or held.conflict(plan, replace=replace)
+    coming = [f"{plan.config}/{PLAN_FILE}", *(f"{plan.config}/{unit.name}" for unit in plan.units)]
+    conflict = conflict_in(held.card, plan.config, held.files, held.configs, coming)
+    return conflict or held.conflict(plan, replace=replace)
 
 
 class _NotAsItWasError(PushError):

@@ -40,12 +40,12 @@ class Head:
         return None if node is None else _value(node)
 
     def entries(self) -> list[dict[str, Any]]:
-        """The configs, of values as ``get`` gives them.
+        """The configs, of values as ``get`` gives them, with those that they take over from others (``<<``).
 
         Raises:
             PushError: If they are no list of mappings.
         """
-        return [_value(node) for node in self._entries()]
+        return [_whole(_value(node)) for node in self._entries()]
 
     def set_data_files(self, config: str, data_files: list[dict[str, str]]) -> None:
         """Say which files a config has, in an entry that is there or made."""
@@ -161,6 +161,15 @@ def _value(node: Any) -> Any:
     except (yaml.YAMLError, RecursionError):
         pass
     raise PushError(f"The YAML at the head of the README.md on the hub refers to itself. {_AGAIN}")
+
+
+def _whole(entry: dict[str, Any]) -> dict[str, Any]:
+    """A mapping with what it takes over from others, the first of which counts."""
+    own = dict(entry)
+    before = own.pop("<<", None) or []
+    for one in before if isinstance(before, list) else [before]:
+        own = {**_whole(one), **own} if isinstance(one, dict) else own
+    return own
 
 
 def _node_of(value: Any) -> Any:

@@ -1,0 +1,195 @@
+"""Which files a config of others takes: as `datasets` finds them, and what a push makes of one that would take ours."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+import yaml
+from _pushing import DEPRECATED, Pushing, make, pushing
+from datasets import data_files as resolving
+from hub import Hub
+
+from nersemble.errors import PushError
+from nersemble.hub import plan_push
+from nersemble.hub.patterns import Taking
+
+pytestmark = DEPRECATED
+
+SHARD = "heads/240/EXP-1-head-000000.parquet"
+FILES = [
+    SHARD,
+    "heads/plan.json",
+    "README.md",
+    ".hidden/a.parquet",
+    "data/.b.parquet",
+    "data/a.csv",
+    "data/deep/a-1.parquet",
+    "data/a[1].parquet",
+    "data/{a,b}.parquet",
+    "__mine/a.parquet",
+    "top.parquet",
+    "config.json",
+    "^.parquet",
+]
+PATTERNS = [
+    "**",
+    "*",
+    "**/*",
+    "*/**",
+    "**/*.parquet",
+    "*/*.parquet",
+    "*/*/*.parquet",
+    "*/240/**/*.parquet",
+    "**/240/**",
+    "**/240/*",
+    "heads",
+    "heads/",
+    "heads/*",
+    "heads/**",
+    "he?ds/**/*.json",
+    "h[a-f]ads/**",
+    "h[!a-d]ads/**",
+    "h[f-a]ads/**",
+    "h[!f-a]ads/**",
+    "[\\^-\\^].parquet",
+    "h[]e]ads/**",
+    "h[]ads/**",
+    "h[!]ads/**",
+    "[!.]*/**",
+    "[^]*",
+    "data/a[[]1].parquet",
+    "data/a[1]*",
+    "data/{a,b}.parquet",
+    "{heads,data}/**",
+    "data/*-[0-9].parquet",
+    "data/deep/*",
+    ".hidden/*",
+    ".*/*",
+    "data/.*",
+    "__*/*",
+    "config.json",
+    "*.json",
+    "top.parquet",
+    "README.md",
+    SHARD,
+]
+
+
+@pytest.mark.parametrize("pattern", PATTERNS)
+def test_a_pattern_finds_what_datasets_finds_by_it(tmp_path, pattern):
+    for path in FILES:
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_bytes(b"x")
+    try:
+        found = resolving.resolve_pattern(pattern, str(tmp_path))
+    except FileNotFoundError:
+        found = []
+    taking = Taking({"data_files": pattern}, FILES)
+    assert {path for path in FILES if taking.takes(path)} == {os.path.relpath(path, tmp_path) for path in found}
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        ["a.csv", "b/c.csv"],
+        ["data/train-00000-of-00001.parquet", "other.csv"],
+        ["train.csv", "other.csv"],
+        ["x/test/a.csv", "train.csv"],
+        ["my-validation.2/a.csv", "b.csv"],
+        ["retrain.csv", "testimony/a.csv"],
+        ["below/eval_1.csv", "below/b.csv"],
+    ],
+)
+@pytest.mark.parametrize("folder", ["", "below"])
+def test_a_config_without_patterns_takes_what_datasets_would(tmp_path, files, folder):
+    files = [*files, "below/x.csv", ".gitattributes", "README.md"]
+    for path in files:
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_bytes(b"x")
+    base = str(tmp_path / folder)
+    found = resolving.DataFilesDict.from_patterns(resolving.get_data_patterns(base), base_path=base)
+    taking = Taking({"data_dir": folder} if folder else {}, files)
+    wanted = {os.path.relpath(path, tmp_path) for paths in found.values() for path in paths}
+    assert {path for path in files if taking.takes(path)} == wanted
+
+
+@pytest.fixture
+def alice(hub: Hub, demo_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Pushing:
+    alice = pushing(hub, demo_folder, monkeypatch)
+    hub.create("alice/faces")
+    alice.put("others/a.csv", b"x\n1\n")
+    return alice
+
+
+def write(alice: Pushing, *entries: dict) -> None:
+    alice.put("README.md", f"---\n{yaml.safe_dump({'configs': list(entries)})}---\n".encode())
+
+
+TAKING = [
+    {"data_files": "**/*.parquet"},
+    {"data_files": "**"},
+    {"data_files": "*/240/**/*.parquet"},
+    {"data_files": ["others/*.csv", "**/*.json"]},
+    {
+        "data_files": [
+            {"split": "train", "path": "others/*"},
+            {"split": "test", "path": ["x/*", "*/*/*-00000?.parquet"]},
+        ]
+    },
+    {"data_files": {"train": "others/*", "test": ["participant_[0-9]*/**"]}},
+    {"data_dir": "./participant_240/", "data_files": "240/*"},
+    {"data_files": None},
+    {"data_dir": "participant_240"},
+    {},
+]
+
+
+@pytest.mark.parametrize("told", TAKING, ids=str)
+def test_a_config_of_others_that_would_take_our_shards_is_a_reason_to_refuse(alice, told):
+    write(alice, {"config_name": "b", "data_files": "others/*.csv"}, {"config_name": "mine", **told})
+    alice.hub.reset()
+    refusal = plan_push(alice.plan, alice.folder, "alice/faces", token=alice.token, endpoint=alice.hub.url).refusal
+    with pytest.raises(PushError, match=r"^The config mine of others .* takes .*would take participant_240/") as caught:
+        alice.push()
+    assert str(caught.value) == refusal
+    assert "Narrow its data_files in the README.md" in refusal
+    assert alice.hub.received == 0
+    assert set(alice.hub.counts) <= {"whoami", "info", "tree", "resolve", "storage"}
+
+
+PASSED = [
+    {"data_files": "others/**"},
+    {"data_files": "*.parquet"},
+    {"data_files": [{"split": "train", "path": ["others/*.csv", "*/*.csv"]}]},
+    {"data_files": "https://example.org/**/*.parquet"},
+    {"data_dir": "others"},
+    {"data_dir": "others", "data_files": "**"},
+]
+
+
+@pytest.mark.parametrize("told", PASSED, ids=str)
+def test_a_config_of_others_that_takes_files_of_its_own_alone_stands_against_nothing(alice, told):
+    write(alice, {"config_name": "mine", **told})
+    alice.push()
+    alice.assert_whole()
+
+
+def test_a_config_without_data_files_whose_files_are_found_by_their_names_stands_against_nothing(alice):
+    alice.put("data/train-00000-of-00001.csv", b"x\n1\n")
+    write(alice, {"config_name": "mine"})
+    alice.push()
+    alice.assert_whole()
+
+
+def test_what_this_package_pushed_is_no_reason_and_neither_is_a_config_that_is_for_it(alice, tmp_path, demo_folder):
+    write(alice, {"config_name": "default", "data_files": "others/*.csv"})
+    alice.push()
+    card = alice.repo.read("README.md").decode()
+    for_all = card.replace("configs:\n", "configs:\n- config_name: all\n  data_files: '*/*/*.parquet'\n")
+    alice.put("README.md", for_all.encode())
+    plan = make(tmp_path / "more", demo_folder, config_name="more", timesteps="0::8")
+    alice.push(plan=plan, folder=tmp_path / "more")
+    alice.push()
+    alice.assert_whole()
