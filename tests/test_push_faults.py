@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 
 import pytest
 from _pushing import DEPRECATED, Pushing, pushing
-from hub import Hub, answer, cut, drop, drop_after, run
+from hub import Hub, answer, cut, drop, drop_after, run, say
 
 from nersemble.errors import PushError
-from nersemble.hub import retry
+from nersemble.hub import delete, retry
 
 pytestmark = DEPRECATED
 
@@ -114,3 +115,68 @@ def test_a_shard_whose_sending_broke_off_is_sent_again_alone(alice, fault):
 def test_a_hub_that_is_not_there_is_an_error_in_plain_words(alice, monkeypatch):
     with pytest.raises(PushError, match="Asking the hub whose token this is failed: the connection failed"):
         alice.push(endpoint="http://127.0.0.1:9")
+
+
+PAGE = say(b"<html>Sign in to the guest network</html>", "text/html")
+
+
+@pytest.mark.parametrize("fault", [PAGE, say(b""), cut(100)], ids=["page", "empty", "cut"])
+def test_a_card_that_came_as_something_else_is_read_again(alice, fault):
+    alice.push()
+    struck = alice.hub.faults.add("resolve", fault, at=2)  # the first asks for the head alone
+    alice.push()
+    assert struck.hits == 1
+    alice.assert_whole()
+
+
+def always_cut(alice, fault):
+    """What comes of the card is cut off, each time that it is read and not just looked for."""
+    for place in range(2, 40, 2):
+        alice.hub.faults.add("resolve", fault, at=place)
+
+
+@pytest.mark.parametrize("doing", ["push", "dry run", "delete"])
+def test_a_card_that_never_comes_whole_is_an_error_in_plain_words(alice, doing):
+    alice.push()
+    always_cut(alice, say(b"<html>Sign in</html>", "text/html"))
+    with pytest.raises(PushError, match=r"Reading README\.md of alice/faces failed: what came is not the file that"):
+        if doing == "delete":
+            delete("alice/faces", [240], token=alice.token, endpoint=alice.hub.url)
+        else:
+            alice.push(dry_run=doing == "dry run")
+
+
+def test_a_page_of_the_length_of_the_card_is_not_taken_for_it(alice):
+    alice.push()
+    size = len(alice.repo.read("README.md"))
+    struck = alice.hub.faults.add("resolve", say(b"x" * size, "text/html"), at=2)
+    assert alice.push().commits == 0
+    assert struck.hits == 1
+
+
+FULL = """
+import resource, signal, sys
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+from nersemble.cli.app import main
+sys.argv = ["nersemble", "push", *sys.argv[1:]]
+main()
+"""
+
+
+@pytest.mark.parametrize("words", [("alice/faces", "--delete", "240", "--yes"), ("FOLDER", "alice/faces", "--dry-run")])
+def test_a_disk_that_takes_no_more_is_an_error_in_plain_words(alice, words):
+    alice.push()
+    words = [str(alice.folder) if word == "FOLDER" else word for word in words]
+    done = alice.hub.python(FULL, *words, token=alice.token)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    wanted = "Reading README.md of alice/faces failed: something on this machine failed: File too large. Make room"
+    assert wanted in " ".join(done.stderr.split())
+
+
+def test_a_folder_for_temporary_files_that_is_not_there_is_an_error_in_plain_words(alice, monkeypatch, tmp_path):
+    alice.push()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nowhere"))
+    with pytest.raises(PushError, match=r"Reading README\.md .*something on this machine failed: No such file"):
+        alice.push(dry_run=True)

@@ -16,7 +16,7 @@ from typing import Any, TypeVar, cast
 from .. import __version__
 from ..errors import PushError
 from .hushing import quiet
-from .retry import ODD, ODD_WORDS, Failure, Patience, attempt
+from .retry import ODD, ODD_WORDS, CutOffError, Failure, Patience, attempt, local_words
 
 Result = TypeVar("Result")
 TOKENS = "https://huggingface.co/settings/tokens"
@@ -183,16 +183,25 @@ class Client:
             if isinstance(one, RepoFile)
         }
 
-    def read(self, repo_id: str, path: str, revision: str) -> bytes:
-        """The content of a small file."""
-        with tempfile.TemporaryDirectory() as folder:
-            place = self._call(
-                f"Reading {path} of {repo_id}",
-                lambda: self._api.hf_hub_download(
+    def read(self, repo_id: str, path: str, revision: str, file: RemoteFile | None = None) -> bytes:
+        """The content of a small file, which is compared with what it should be where that is given."""
+
+        def load() -> bytes:
+            with tempfile.TemporaryDirectory() as folder:
+                place = self._api.hf_hub_download(
                     repo_id, path, repo_type="dataset", revision=revision, local_dir=folder
-                ),
-            )
-            return Path(place).read_bytes()
+                )
+                data = Path(place).read_bytes()
+            if file is not None and not file.holds(data):
+                raise CutOffError
+            return data
+
+        what = f"Reading {path} of {repo_id}"
+        try:
+            return self._call(what, load)
+        except OSError as error:
+            problem = local_words(error)
+        raise PushError(f"{what} failed: {problem}.")
 
     # --- changing it --------------------------------------------------------------------------------------------------
 

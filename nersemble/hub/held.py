@@ -43,7 +43,7 @@ class Held:
     def read(self, path: str) -> bytes:
         """The content of a small file."""
         if path not in self._texts:
-            self._texts[path] = self._client.read(self._repo_id, path, self.sha)
+            self._texts[path] = self._client.read(self._repo_id, path, self.sha, self.files.get(path))
         return self._texts[path]
 
     def shards(self, config: str) -> dict[str, RemoteFile]:

@@ -31,6 +31,9 @@ CONFLICT = {409, 412}
 #: Status of an answer that the hub's client can make nothing of, such as a page with status 200.
 ODD = -2
 ODD_WORDS = "the hub's answer is none of a hub: is there a proxy or a login page in between?"
+CUT_OFF = "what came is not the file that the hub has: the connection broke off, or a proxy answers in its place"
+#: Of a disk that takes no more.
+_FULL = {errno.ENOSPC, errno.EFBIG, errno.EDQUOT}
 #: What the hub's client raises on such an answer.
 _ODD_ERRORS = (AttributeError, LookupError, RuntimeError, TypeError, ValueError)
 _LIBRARIES = {"aiohttp", "h11", "hf_xet", "http", "httpcore", "httpcore2", "httpx", "httpx2", "requests", "urllib3"}
@@ -61,6 +64,10 @@ class Failure:
         return ": ".join(filter(None, [answer, self.words.rstrip(". ")])) or "the connection broke off"
 
 
+class CutOffError(Exception):
+    """A file came that is not the one that was asked for."""
+
+
 def failure_of(error: BaseException) -> Failure | None:
     """What an exception of the hub's client says; None of one that is no failure of the hub or of the network."""
     chain = list(_chain(error))
@@ -71,6 +78,8 @@ def failure_of(error: BaseException) -> Failure | None:
         status = getattr(response, "status_code", None)
         if isinstance(status, int):
             return Failure(status, _words(one, response), _asked_wait(response))
+    if any(isinstance(one, CutOffError) or str(one).startswith("Consistency check failed") for one in chain):
+        return Failure(0, CUT_OFF)
     if any(isinstance(one, json.JSONDecodeError) for one in chain):
         return Failure(ODD, ODD_WORDS)
     for one in chain:
@@ -78,14 +87,20 @@ def failure_of(error: BaseException) -> Failure | None:
             return Failure(0, f"the connection failed ({type(one).__name__})")
     if type(error).__module__.partition(".")[0] == "huggingface_hub":
         return Failure(-1, " ".join(str(error).split())[:300])
-    return _odd_failure(chain) if isinstance(error, _ODD_ERRORS) and _is_of_the_client(error) else None
+    return _odd_failure(chain) if isinstance(error, (*_ODD_ERRORS, OSError)) and _is_of_the_client(error) else None
+
+
+def local_words(error: OSError) -> str:
+    """What failed on this machine, without the paths that the error names."""
+    advice = ". Make room where temporary files go, or name another folder by TMPDIR" if error.errno in _FULL else ""
+    return f"something on this machine failed: {os.strerror(error.errno or errno.EIO)}{advice}"
 
 
 def _odd_failure(chain: list[BaseException]) -> Failure:
     """What the hub's client says that raised an error of Python's."""
     local = next((one for one in chain if isinstance(one, OSError)), None)
     if local is not None:
-        return Failure(-1, f"something on this machine failed: {os.strerror(local.errno or errno.EIO)}")
+        return Failure(-1, local_words(local))
     found = re.search(r"Encountered error for file with OID \S+: `([^`\n]{1,300})", str(chain[0]))
     return Failure(ODD, f"the hub says: {' '.join(found[1].split())}" if found else ODD_WORDS)
 
