@@ -7,12 +7,14 @@ import logging
 from pathlib import Path
 from types import TracebackType
 
+import huggingface_hub.constants
 import pytest
+from _hub_cleaning import add_cleaning
 from _pushing import DEPRECATED, Pushing, pushing
 from hub import Hub, answer, run, say
 
-from nersemble.errors import PushError
-from nersemble.hub import retry
+from nersemble.errors import AudienceWarning, PushError
+from nersemble.hub import committing, delete, retry
 from nersemble.hub.retry import attempt
 
 pytestmark = DEPRECATED
@@ -120,3 +122,31 @@ def test_the_hubs_client_does_not_log_signed_links_of_a_push_and_goes_on_logging
     assert alice.hub.counts["lfs-put"] == 4
     logger = logging.getLogger("huggingface_hub.utils._http")
     assert (logger.isEnabledFor(logging.WARNING), logger.filters) == (True, [])
+
+
+def test_a_hub_that_gives_itself_another_name_takes_commits_all_the_same(alice, monkeypatch):
+    """Its answers cannot be read by the hub's client; nor can those of any but the usual hub by older ones."""
+    add_cleaning(alice.hub)
+    alice.hub.named = "http://inner.example.org/a/hub"
+    monkeypatch.setattr(committing, "MOST", 2)
+    report = alice.push()
+    alice.assert_whole()
+    assert report.commit == alice.repo.head.id
+    assert report.commits == alice.hub.counts["commit"] > 2
+    assert alice.push().commits == 0
+    report = delete("alice/faces", [240], token=alice.token, endpoint=alice.hub.url)
+    assert report.shards == 3
+    assert alice.repo.paths() == ["README.md"]
+
+
+def test_another_hub_than_that_of_the_environment_is_the_only_one_that_is_asked(alice, monkeypatch):
+    """Neither an answer that an older client takes for one of the other, nor a question that it sends there."""
+    monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", "http://127.0.0.1:9")
+    add_cleaning(alice.hub)
+    alice.hub.page_size = 2
+    alice.hub.organization("lab", alice="admin", bob="read", carol="read")
+    with pytest.warns(AudienceWarning, match="All 3 members of the organisation lab"):
+        report = alice.push("lab/faces")
+    assert report.commit == alice.hub.repos["lab/faces"].head.id
+    delete("lab/faces", [240], token=alice.token, endpoint=alice.hub.url)
+    assert alice.hub.repos["lab/faces"].paths() == ["README.md"]

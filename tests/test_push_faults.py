@@ -135,15 +135,19 @@ def always_cut(alice, fault):
         alice.hub.faults.add("resolve", fault, at=place)
 
 
-@pytest.mark.parametrize("doing", ["push", "dry run", "delete"])
+DOING = {
+    "push": lambda alice: alice.push(),
+    "dry run": lambda alice: alice.push(dry_run=True),
+    "delete": lambda alice: delete("alice/faces", [240], token=alice.token, endpoint=alice.hub.url),
+}
+
+
+@pytest.mark.parametrize("doing", DOING)
 def test_a_card_that_never_comes_whole_is_an_error_in_plain_words(alice, doing):
     alice.push()
     always_cut(alice, say(b"<html>Sign in</html>", "text/html"))
     with pytest.raises(PushError, match=r"Reading README\.md of alice/faces failed: what came is not the file that"):
-        if doing == "delete":
-            delete("alice/faces", [240], token=alice.token, endpoint=alice.hub.url)
-        else:
-            alice.push(dry_run=doing == "dry run")
+        DOING[doing](alice)
 
 
 def test_a_page_of_the_length_of_the_card_is_not_taken_for_it(alice):

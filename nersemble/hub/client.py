@@ -6,17 +6,19 @@ Every call names its endpoint and its token itself, so that nothing of another a
 from __future__ import annotations
 
 import hashlib
+import importlib
 import os
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar, cast
+from urllib.parse import quote
 
 from .. import __version__
 from ..errors import PushError
 from .hushing import quiet
-from .retry import ODD, ODD_WORDS, CutOffError, Failure, Patience, attempt, local_words
+from .retry import DONE, ODD, ODD_WORDS, CutOffError, Failure, Patience, attempt, local_words
 
 Result = TypeVar("Result")
 TOKENS = "https://huggingface.co/settings/tokens"
@@ -130,19 +132,26 @@ class Client:
 
     def members(self, organization: str) -> tuple[int | None, bool]:
         """How many members an organisation has, as far as the hub tells, and whether it knows the question at all."""
-        counts = []
-        listed, failure = self._try(lambda: sum(1 for _ in self._api.list_organization_members(organization)))
-        failures = [failure]
-        if failure is None and listed is not None:
-            counts.append(listed)
-        # Older clients read the first page of the list alone.
-        overview = getattr(self._api, "get_organization_overview", None)
-        if overview is not None:
-            found, failure = self._try(lambda: overview(organization))
-            failures.append(failure)
-            told = getattr(found, "num_users", None)
-            counts += [told] if isinstance(told, int) else []
-        return max(counts, default=None), not all(map(_is_unknown, failures))
+        utils: Any = importlib.import_module("huggingface_hub.utils")
+        # Asked without the methods for it, which in clients before 1.1 go to another hub than this one.
+        place = f"{self._api.endpoint}/api/organizations/{quote(organization, safe='')}"
+
+        def overview() -> Any:
+            response = utils.get_session().get(f"{place}/overview", headers=self._headers())
+            utils.hf_raise_for_status(response)
+            return response.json()
+
+        listed, failed = self._try(lambda: list(utils.paginate(f"{place}/members", params={}, headers=self._headers())))
+        found, failure = self._try(overview)
+        told = found.get("numUsers") if isinstance(found, dict) else None
+        counts = [told] if isinstance(told, int) else []
+        counts += [len(listed)] if listed and all(isinstance(one, dict) for one in listed) else []
+        return max(counts, default=None), not (_is_unknown(failed) and _is_unknown(failure))
+
+    def _headers(self) -> dict[str, str]:
+        utils: Any = importlib.import_module("huggingface_hub.utils")
+        told = {"library_name": "nersemble", "library_version": __version__}
+        return dict(utils.build_hf_headers(token=self._api.token, **told))
 
     # --- the repository -----------------------------------------------------------------------------------------------
 
@@ -158,10 +167,9 @@ class Client:
 
     def create(self, repo_id: str) -> None:
         """Make a private data set, unless it exists."""
-        self._call(
-            f"Making the data set {repo_id}",
-            lambda: self._api.create_repo(repo_id, repo_type="dataset", private=True, exist_ok=True),
-        )
+        _, failure = self._try(lambda: self._api.create_repo(repo_id, repo_type="dataset", private=True, exist_ok=True))
+        if failure is not None and failure.status != DONE:
+            raise PushError(f"Making the data set {repo_id} failed: {failure}.{_advice(failure)}")
 
     def make_private(self, repo_id: str) -> Failure | None:
         """Make a data set private; why not, if it did not work."""
@@ -213,13 +221,21 @@ class Client:
         )
 
     def commit(self, repo_id: str, operations: list[Any], message: str, parent: str) -> tuple[str, Failure | None]:
-        """One try at a commit on top of ``parent``: its hash, or why it failed."""
+        """One try at a commit on top of ``parent``: its hash, or why it failed.
+
+        The hash is that of the head, where the client cannot read that of the commit.
+        """
         with quiet():
             found, failure = attempt(
                 lambda: self._api.create_commit(
                     repo_id, operations, commit_message=message, repo_type="dataset", parent_commit=parent
                 )
             )
+        if failure is not None and failure.status == DONE:
+            state = self.state(repo_id)
+            if state is None or state.sha == parent:
+                return "", Failure(0, ODD_WORDS)
+            return state.sha, None
         return str(found.oid) if found is not None else "", failure
 
     def squash(self, repo_id: str, message: str) -> None:

@@ -31,6 +31,10 @@ CONFLICT = {409, 412}
 #: Status of an answer that the hub's client can make nothing of, such as a page with status 200.
 ODD = -2
 ODD_WORDS = "the hub's answer is none of a hub: is there a proxy or a login page in between?"
+#: Status of a call that was done, and whose answer names a URL that the hub's client does not know: clients before 1.1
+#: take every URL for one of ``HF_ENDPOINT``, and a hub behind a proxy may name one of its own.
+DONE = -3
+_OTHER_URL = re.compile(r"Unable to retrieve user and repo ID|Invalid HF URI 'https?:")
 CUT_OFF = "what came is not the file that the hub has: the connection broke off, or a proxy answers in its place"
 #: Of a disk that takes no more.
 _FULL = {errno.ENOSPC, errno.EFBIG, errno.EDQUOT}
@@ -44,7 +48,7 @@ class Failure:
     """Why a call failed.
 
     Attributes:
-        status: The hub's answer; 0 if none came, -1 if the call was not made at all, ``ODD`` if it was no hub's.
+        status: The hub's answer; 0 if none came, -1 if the call was not made at all; ``ODD`` or ``DONE``.
         words: What the hub says, or what broke, in short.
         wait: Seconds that the hub asks to wait; None if it says nothing.
     """
@@ -82,6 +86,8 @@ def failure_of(error: BaseException) -> Failure | None:
         return Failure(0, CUT_OFF)
     if any(isinstance(one, json.JSONDecodeError) for one in chain):
         return Failure(ODD, ODD_WORDS)
+    if isinstance(error, ValueError) and _OTHER_URL.match(str(error)):
+        return Failure(DONE, ODD_WORDS)
     for one in chain:
         if type(one).__module__.partition(".")[0] in _LIBRARIES or isinstance(one, (ConnectionError, TimeoutError)):
             return Failure(0, f"the connection failed ({type(one).__name__})")

@@ -54,7 +54,7 @@ def commit(call: Handler, name: str, revision: str) -> None:
             raise Refused(404, f"A file with this name doesn't exist: {error}", "EntryNotFound") from None
         except NoSuchObjectError as error:
             raise Refused(400, f"LFS pointer pointed to a file that does not exist: {error}") from None
-    url = f"{call.hub.url}/datasets/{name}/commit/{made.id}"
+    url = f"{call.hub.named or call.hub.url}/datasets/{name}/commit/{made.id}"
     call.send_json({"success": True, "commitOid": made.id, "commitUrl": url, "hookOutput": ""})
 
 

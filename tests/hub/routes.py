@@ -63,7 +63,7 @@ def create(call: Handler) -> None:
     name = f"{namespace}/{asked['name']}"
     with hub.lock:
         space = hub.accounts.check_create(call.token, namespace, name)
-        answer = {"url": f"{hub.url}/datasets/{name}", "name": name}
+        answer = {"url": f"{hub.named or hub.url}/datasets/{name}", "name": name}
         if name in hub.repos:
             # Whatever visibility was asked for: what is there stays as it is.
             call.send_json({**answer, "error": "You already created this dataset repo"}, status=409)

@@ -38,6 +38,7 @@ class Hub:
         faults: What is to go wrong.
         page_size: Entries in a page of a listing.
         bytes_per_second: Pace of every body, either way, a connection; None for no limit.
+        named: URL that its answers give for it, as of a hub behind a proxy; "" for the one that it has.
         errors: Tracebacks of failures of the hub itself.
     """
 
@@ -50,6 +51,7 @@ class Hub:
         self.lock = threading.RLock()
         self.page_size = 1000
         self.bytes_per_second: float | None = None
+        self.named = ""
         self.errors: list[str] = []
         self.routes: list[Route] = [*routes.ROUTES, *commits.ROUTES, *storage.ROUTES]
         self._secret = secrets.token_bytes(16)
