@@ -79,7 +79,7 @@ def test_pushing_shows_what_it_will_do_asks_and_prints_the_line_that_loads(alice
 
 
 def test_scripts_read_json_and_the_token_comes_from_a_file(alice, run, tmp_path):
-    (tmp_path / "token").write_text(f"{alice.token}\n")
+    (tmp_path / "token").write_text(f"\ufeff{alice.token}\n", encoding="utf-8")  # as some editors save it
     words = ("out/participant_240", "faces", "--token-file", str(tmp_path / "token"), "--json")
     told = json.loads(run(*words, "--dry-run", token="")[0])
     assert (told["repo_id"], told["exists"], told["to_send"]) == ("alice/faces", False, 3)

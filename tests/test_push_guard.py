@@ -213,6 +213,43 @@ def test_no_token_or_a_wrong_one_is_refused_plainly(alice, given):
     assert changes(alice.hub) == set()
 
 
+@pytest.mark.parametrize("around", ["{}\n", " {} \r\n", "\ufeff{}\n", "\t{}"])
+def test_what_is_around_a_token_is_no_part_of_it(alice, around):
+    alice.push(token=around.format(alice.token))
+    alice.assert_whole()
+
+
+NO_TOKENS = ["{}\u00e4", "\u201c{}\u201d", '"{}"', "{0} {0}", "\udc80{}"]
+
+
+@pytest.mark.parametrize(
+    ("around", "given"),
+    [*((one, False) for one in NO_TOKENS), *((one, True) for one in [*NO_TOKENS, "{}\0", "{0}\n{0}"])],
+)
+def test_what_no_token_has_is_refused_plainly_and_never_shown(alice, monkeypatch, around, given):
+    token = around.format(alice.token)
+    if not given:
+        monkeypatch.setenv("HF_TOKEN", token)
+    whose = "that was given" if given else "of HF_TOKEN or of this machine"
+    wanted, told = f"The token {whose} holds what no token does", {"token": token if given else None}
+    with pytest.raises(PushError, match=f"^{wanted}") as caught:
+        alice.push(**told)
+    assert alice.token not in str(caught.value)
+    trace = caught.value.__traceback__
+    while trace is not None:
+        if trace.tb_frame.f_globals["__name__"].startswith("nersemble."):
+            assert alice.token not in repr(trace.tb_frame.f_locals)
+        trace = trace.tb_next
+    assert alice.hub.calls == []
+
+
+@pytest.mark.parametrize(("given", "wanted"), [("", "There is no token"), ("\n", "There is no token"), (5, "not int")])
+def test_a_token_that_is_none_is_not_replaced_by_that_of_the_machine(alice, monkeypatch, given, wanted):
+    monkeypatch.setenv("HF_TOKEN", alice.token)
+    with pytest.raises(PushError, match=wanted):
+        alice.push(token=given)
+
+
 def test_a_token_that_may_only_read_is_refused_plainly(alice):
     token = alice.hub.user("alice", role="read")
     with pytest.raises(PushError, match=r"token of alice may only read\. Make one that may write"):

@@ -152,7 +152,8 @@ def _token(file: str | None) -> str | None:
     if file is None:
         return None
     try:
-        text = Path(file).expanduser().read_text(encoding="utf-8").strip()
+        # Some editors put a mark at the start of a file.
+        text = Path(file).expanduser().read_text(encoding="utf-8-sig").strip()
     except (OSError, UnicodeDecodeError):
         text = ""
     if not text or len(text.split()) != 1:

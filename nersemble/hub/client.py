@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 import os
+import re
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -30,6 +31,8 @@ NO_TOKEN = (
     f"There is no token for the hub. Make one that may write at {TOKENS}, then run `hf auth login`, set HF_TOKEN, or "
     "give token=."
 )
+#: What no token has: spaces and line ends within it, quotes, and what is not ASCII.
+_NO_TOKENS = re.compile(r"""[^!-~]|["'`]""")
 
 
 @dataclass(frozen=True)
@@ -72,6 +75,7 @@ class Client:
     ) -> None:
         from huggingface_hub import HfApi
 
+        token = token.strip().strip("\ufeff").strip() if isinstance(token, str) else token
         self._api = HfApi(endpoint=endpoint, token=token, library_name="nersemble", library_version=__version__)
         self.tell = tell
 
@@ -109,10 +113,9 @@ class Client:
         Raises:
             PushError: If there is none, or the hub does not know it.
         """
-        from huggingface_hub import get_token
-
-        if self._api.token is False or not (self._api.token or get_token()):
-            raise PushError(NO_TOKEN)
+        problem = _problem_of(self._api.token)
+        if problem:
+            raise PushError(problem)
         # The first call of all: nobody waits for minutes to hear that there is no network.
         found, failure = self._try(self._api.whoami, most=3)
         if failure is not None and failure.status in (401, 403):
@@ -134,7 +137,7 @@ class Client:
         """How many members an organisation has, as far as the hub tells, and whether it knows the question at all."""
         utils: Any = importlib.import_module("huggingface_hub.utils")
         # Asked without the methods for it, which in clients before 1.1 go to another hub than this one.
-        place = f"{self._api.endpoint}/api/organizations/{quote(organization, safe='')}"
+        place = f"{str(self._api.endpoint).rstrip('/')}/api/organizations/{quote(organization, safe='')}"
 
         def overview() -> Any:
             response = utils.get_session().get(f"{place}/overview", headers=self._headers())
@@ -277,6 +280,24 @@ class Client:
             f"Deleting stored files of {repo_id}",
             lambda: self._api.permanently_delete_lfs_files(repo_id, files, rewrite_history=False, repo_type="dataset"),
         )
+
+
+def _problem_of(given: Any) -> str:
+    """Why a token, or in place of None that of this machine, cannot be one; "" if it can.  It is never shown."""
+    from huggingface_hub import get_token
+
+    if given is not None and not isinstance(given, (str, bool)):
+        return f"token= is a text, or None for the one that this machine is logged in with, not {type(given).__name__}."
+    token = (get_token() or "") if given is None or given is True else given or ""
+    if not token:
+        return NO_TOKEN
+    if _NO_TOKENS.search(token):
+        whose = "of HF_TOKEN or of this machine" if given is None or given is True else "that was given"
+        return (
+            f"The token {whose} holds what no token does: a space, a line end, a quote or a letter that is not ASCII. "
+            f"Was it copied with something around it? Copy it again, or make another at {TOKENS}."
+        )
+    return ""
 
 
 def _is_unknown(failure: Failure | None) -> bool:
