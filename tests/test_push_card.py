@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import yaml
 from _pushing import DEPRECATED, Pushing, make, pushing
@@ -11,7 +14,7 @@ from hub import Hub
 from hub.repos import Change
 
 from nersemble.errors import PushError
-from nersemble.hub import plan_push
+from nersemble.hub import delete, plan_push
 
 pytestmark = DEPRECATED
 
@@ -104,8 +107,8 @@ def test_a_licence_and_a_gate_of_others_give_way_to_those_of_the_data_set_and_th
     assert (keys["license"], keys["license_name"]) == ("other", "nersemble-terms-of-use")
     assert "do not try to find out who" in keys["extra_gated_prompt"]
     assert keys["viewer"] is False
-    assert "take the place of: license: cc-by-4.0; extra_gated_prompt: all welcome." in str(report)
-    assert report.as_dict()["overridden"] == ["license: cc-by-4.0", "extra_gated_prompt: all welcome"]
+    assert "take the place of: license: cc-by-4.0; extra_gated_prompt: all welcome; viewer: true." in str(report)
+    assert report.as_dict()["overridden"] == ["license: cc-by-4.0", "extra_gated_prompt: all welcome", "viewer: true"]
     assert "take the place of" not in str(alice.push())
 
 
@@ -181,3 +184,83 @@ def test_heads_of_other_forms_keep_what_they_say(alice, head):
     yaml.compose(head_of(card))
     alice.assert_whole()
     assert alice.push().commits == 0
+
+
+COMMENTED = """license: other
+configs:  # ours
+  # agreed with Bob
+  - config_name: a  # the first
+    # of the old camera
+    data_files: "others/a.csv"
+
+  # of the new one
+  - {config_name: b, data_files: others/b.csv}  # short
+  - config_name: c
+    data_files: others/c.csv
+    description: |
+      Words.
+
+      More.
+# what follows
+more: 1
+"""
+
+
+def others(alice: Pushing, names: str) -> None:
+    for name in names:
+        alice.put(f"others/{name}.csv", f"x\n{name}\n".encode())
+
+
+@pytest.mark.parametrize("change", [lambda text: text, lambda text: text.replace("\n  ", "\n")], ids=["in", "out"])
+def test_configs_of_others_keep_their_comments_and_spelling(alice, tmp_path, demo_folder, change):
+    head = change(COMMENTED)
+    others(alice, "abc")
+    alice.put("README.md", f"---\n{head}---\nWords.\n".encode())
+    alice.push()
+    plan = make(tmp_path / "more", demo_folder, config_name="more", timesteps="0::8")
+    alice.push(plan=plan, folder=tmp_path / "more")
+    told = head_of(card_of(alice))
+    lines = told.splitlines()
+    assert [line for line in lines if line in head.splitlines()][: len(head.splitlines())] == head.splitlines()
+    assert [line.strip() for line in lines if "default" in line] == ["default: true"]
+    entries = yaml.safe_load(told)["configs"]
+    assert [one["config_name"] for one in entries] == ["a", "b", "c", alice.plan.config, "more"]
+    assert entries[0] == {"config_name": "a", "data_files": "others/a.csv", "default": True}
+    delete("alice/faces", [240], token=alice.token, endpoint=alice.hub.url)
+    assert head_of(card_of(alice)).count("# ") == head.count("# ")
+    assert [one["config_name"] for one in yaml.safe_load(head_of(card_of(alice)))["configs"]] == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize(
+    "configs",
+    [
+        "- &c\n  config_name: a\n  data_files: others/a.parquet\n- <<: *c\n  config_name: b\n",
+        "- &c {config_name: a, data_files: others/a.parquet}\n- {<<: *c, config_name: b}\n",
+    ],
+    ids=["block", "flow"],
+)
+def test_configs_of_others_that_take_over_from_each_other_still_load(alice, configs):
+    table = io.BytesIO()
+    pq.write_table(pa.table({"x": ["a"]}), table)
+    alice.put("others/a.parquet", table.getvalue())
+    alice.put("README.md", f"---\nconfigs:\n{configs}---\n".encode())
+    alice.push()
+    entries = yaml.safe_load(head_of(card_of(alice)))["configs"]
+    assert [(one["config_name"], one.get("default")) for one in entries] == [
+        ("a", None),
+        ("b", True),
+        (alice.plan.config, None),
+    ]
+    assert "<<: *" in head_of(card_of(alice))
+    done = alice.hub.python(LOAD_TWO, token=alice.token)
+    assert done.stdout.split() == ["a", "a"], done.stderr
+    alice.load(alice.plan.config, "main")
+    assert alice.push().commits == 0
+
+
+LOAD_TWO = """
+import datasets
+datasets.config.USE_PARQUET_EXPORT = False
+for name in "ab":
+    print(datasets.load_dataset("alice/faces", name, split="train")[0]["x"])
+"""

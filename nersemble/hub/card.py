@@ -145,13 +145,16 @@ def remove_config(card: str, config: str) -> str:
 
 
 def overrides(card: str | None) -> tuple[str, ...]:
-    """What others wrote in a card that a push replaces, since faces are under terms of their own: keys and values."""
+    """What others wrote in a card that a push replaces, since faces are under terms of their own: keys and values.
+
+    The hub is not to show them in its viewer either.
+    """
     head = _split(card)[0]
-    told = {key: head.get(key) for key in _TERMS}
+    told = {key: head.get(key) for key in (*_TERMS, "viewer")}
     return tuple(
         f"{key}: {' '.join(str(value).split())[:_SHOWN]}"
         for key, value in told.items()
-        if value is not None and value != _TERMS[key]
+        if value is not None and value != _TERMS.get(key, "false")
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 import yaml
@@ -88,17 +89,29 @@ class Head:
 
     def _set_entries(self, entries: list[Any]) -> None:
         """Give `configs` these entries, one of which is flagged."""
-        told = [_value(node) for node in entries]
+        told = [_whole(_value(node)) for node in entries]
         flagged = any(str(one.get("default")).lower() in ("true", "yes", "on") for one in told)
         # With one of several configs flagged, every loader and `push_to_hub` of `datasets` know which one is meant.
         if entries and not flagged and not any(one.get("config_name") == "default" for one in told):
-            entries[0].value = [pair for pair in entries[0].value if pair[0].value != "default"]
-            entries[0].value.append((_node_of("default"), _node_of(True)))
+            # Others that take over what an entry says would be flagged with it.
+            shared = _shared(self._root)
+            first = next((one for one in entries if id(one) not in shared), None)
+            if first is not None:
+                first.value = [pair for pair in first.value if pair[0].value != "default"]
+                first.value.append((_node_of("default"), _node_of(True)))
         node = yaml.SequenceNode("tag:yaml.org,2002:seq", entries, flow_style=False) if entries else None
-        self._set_node("configs", node)
+        before = self._entries()
+        places = [next((place for place, one in enumerate(before) if one is entry), None) for entry in entries]
+        self._set_node("configs", node, lambda: self._with_entries(entries, places))
 
-    def _set_node(self, key: str, node: Any) -> None:
-        """Give a key this value, or remove it."""
+    def _set_node(self, key: str, node: Any, kept: Callable[[], str | None] = lambda: None) -> None:
+        """Give a key this value, or remove it.
+
+        Args:
+            key: The key.
+            node: Its value; None to remove it.
+            kept: Gives a text that keeps more of what it has than one that is written anew; None if there is none.
+        """
         told = None if node is None else _written(_mapping([(_node_of(key), node)]))
         self._root = _read(self.text)  # entries were changed where they are
         before = self._told()
@@ -107,11 +120,35 @@ class Head:
             raise PushError(f"The head of the README.md on the hub has the key `{key}` {len(named)} times. {_AGAIN}")
         if told == before.get(key) or (told is None and not named):
             return
-        self.text = self._with(named[0] if named else None, told or "")
-        self._root = _read(self.text)
-        after = self._told()
-        if after.pop(key, None) != told or after != {name: said for name, said in before.items() if name != key}:
-            raise PushError(f"The head of the README.md on the hub cannot be changed without loss. {_AGAIN}")
+        wanted = {name: said for name, said in before.items() if name != key}
+        wanted |= {} if told is None else {key: told}
+        for text in (kept() if named else None, self._with(named[0] if named else None, told or "")):
+            if text is not None and _says(text, wanted):
+                self.text, self._root = text, _read(text)
+                return
+        raise PushError(f"The head of the README.md on the hub cannot be changed without loss. {_AGAIN}")
+
+    def _with_entries(self, entries: list[Any], places: list[int | None]) -> str | None:
+        """The text with these entries, of which those that were there, at these places, keep their comments."""
+        node = self._node("configs")
+        was = self._entries()
+        if node is None or node.flow_style or not was:
+            return None
+        name = next(name for name, value in self._pairs() if value is node)
+        start, end = self._span(name)
+        starts = [self.text.rfind("\n", 0, one.start_mark.index) + 1 for one in was]
+        dash = re.match(r" *(?=-)", self.text[starts[0] :])
+        if dash is None or starts[0] <= start:
+            return None
+        bounds = [*starts, end]
+        parts = []
+        for entry, place in zip(entries, places, strict=True):
+            text = "" if place is None else self.text[bounds[place] : bounds[place + 1]]
+            same = place is not None and _written(was[place]) == _written(entry)
+            if not same:
+                text = _changed(text, entry, None if place is None else was[place], dash[0])
+            parts.append(text if text.endswith("\n") else f"{text}\n")
+        return self.text[: starts[0]] + "".join(parts) + self.text[end:]
 
     def _told(self) -> dict[str, str]:
         """What each key says, in one way of writing it."""
@@ -133,12 +170,58 @@ class Head:
             return (_written(_mapping(rest)) if rest else "") + told
         if name is None:
             return self.text.rstrip("\n") + "\n" + told
+        start, end = self._span(name)
+        return self.text[:start] + told + self.text[end:]
+
+    def _span(self, name: Any) -> tuple[int, int]:
+        """Where the text of a key begins and ends."""
         starts = sorted(one.start_mark.index for one, _ in self._pairs())
         start = name.start_mark.index
         end = next((one for one in starts if one > start), len(self.text))
         # Comments before the next key are about that.
-        kept = re.search(r"(?:^[ \t]*(?:#[^\n]*)?\n)+\Z", self.text[start:end], re.MULTILINE)
-        return self.text[:start] + told + (kept[0] if kept else "") + self.text[end:]
+        return start, start + len(_split_end(self.text[start:end])[0])
+
+
+def _says(text: str, wanted: dict[str, str]) -> bool:
+    """Whether a head says this, key by key."""
+    try:
+        return Head(text)._told() == wanted
+    except PushError:
+        return False
+
+
+def _split_end(text: str) -> tuple[str, str]:
+    """A text, and the comments and empty lines at its end."""
+    found = re.search(r"(?:^[ \t]*(?:#[^\n]*)?\n)+\Z", text, re.MULTILINE)
+    return (text, "") if found is None else (text[: found.start()], found[0])
+
+
+def _changed(text: str, entry: Any, was: Any, indent: str) -> str:
+    """The text of an entry that changed: a line more if that is all, or else written anew."""
+    body, comments = _split_end(text)
+    if was is not None and not was.flow_style and was.value and len(entry.value) == len(was.value) + 1:
+        added = _written(_mapping([entry.value[-1]]))
+        return f"{body}{' ' * was.value[0][0].start_mark.column}{added}{comments}"
+    lines = _written(yaml.SequenceNode("tag:yaml.org,2002:seq", [entry], flow_style=False)).splitlines(keepends=True)
+    return "".join(indent + line for line in lines) + comments
+
+
+def _shared(root: Any) -> set[int]:
+    """What is said in more than one place, by anchors: identities of nodes."""
+    seen: set[int] = set()
+    shared: set[int] = set()
+    todo = [] if root is None else [root]
+    while todo:
+        node = todo.pop()
+        if id(node) in seen:
+            shared.add(id(node))
+            continue
+        seen.add(id(node))
+        if isinstance(node, yaml.MappingNode):
+            todo += [one for pair in node.value for one in pair]
+        elif isinstance(node, yaml.SequenceNode):
+            todo += node.value
+    return shared
 
 
 def _read(text: str) -> Any:

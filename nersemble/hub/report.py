@@ -36,7 +36,7 @@ class PushDescription:
         organization: Whether these are the members of an organisation.
         members: How many they are; None if the hub does not tell.
         url_known: Whether this machine has an access URL, which is looked for in the shards only then.
-        overridden: What others wrote of licence and gate in the card, in whose place those of the data set come.
+        overridden: What others wrote of licence, gate and viewer in the card, in whose place others come.
         refusal: Why it would be refused; "" if nothing is known to stand against it.
     """
 
@@ -272,7 +272,10 @@ class DeleteReport:
 
 def _note_of_terms(told: PushDescription) -> list[str]:
     said = "; ".join(told.overridden)
-    return [f"Note: in the card, the terms of the NeRSemble data set take the place of: {said}."] if said else []
+    viewer = ", which the hub is not to show in its viewer," if "viewer: " in said else ""
+    return (
+        [f"Note: in the card, the terms of the NeRSemble data set{viewer} take the place of: {said}."] if said else []
+    )
 
 
 def _note_of_url(can: str) -> str:
