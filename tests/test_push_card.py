@@ -264,3 +264,15 @@ datasets.config.USE_PARQUET_EXPORT = False
 for name in "ab":
     print(datasets.load_dataset("alice/faces", name, split="train")[0]["x"])
 """
+
+
+@pytest.mark.parametrize("body", ["<!-- nersemble: begin -->\nMine.\n", "{1}\nMine.\n{0}\nMine too.\n"])
+def test_words_of_others_about_our_marks_are_not_taken_for_ours(alice, body):
+    body = body.format("<!-- nersemble: begin -->", "<!-- nersemble: end -->")
+    alice.put("README.md", f"---\nmine: 1\n---\n{body}".encode())
+    alice.push()
+    assert body in card_of(alice)
+    assert alice.push().commits == 0
+    delete("alice/faces", [240], token=alice.token, endpoint=alice.hub.url)
+    assert body in card_of(alice)
+    assert "240" not in card_of(alice)

@@ -18,6 +18,8 @@ from .patterns import Taking
 from .report import told_ids
 
 BEGIN, END = "<!-- nersemble: begin -->", "<!-- nersemble: end -->"
+#: From a beginning to an end, with no other beginning in between: others may write of either.
+_OURS = re.compile(f"{BEGIN}(?:(?!{BEGIN}).)*?{END}", re.DOTALL)
 _SECTION = re.compile(r"<!-- nersemble: config (\S+) -->\n.*?<!-- nersemble: end of config -->\n", re.DOTALL)
 #: Begins the name of a file that does not exist, which the card names while a push is not finished: loading then fails.
 INCOMPLETE = "incomplete-push-again"
@@ -252,17 +254,16 @@ def _is_loadable(path: str) -> bool:
 
 
 def _sections(body: str) -> dict[str, str]:
-    start, end = body.find(BEGIN), body.find(END)
-    inside = body[start:end] if 0 <= start < end else ""
-    return {found[1]: found[0] for found in _SECTION.finditer(inside)}
+    ours = _OURS.search(body)
+    return {} if ours is None else {found[1]: found[0] for found in _SECTION.finditer(ours[0])}
 
 
 def _joined(head: Head, body: str, sections: dict[str, str]) -> str:
     configs = "\n".join(sections.values())
     ours = f"{BEGIN}\n{_INTRODUCTION}\n## Configs\n\n{configs}{_CITATION}\n{END}"
-    start, end = body.find(BEGIN), body.find(END)
-    if 0 <= start < end:
-        body = body[:start] + ours + body[end + len(END) :]
+    before = _OURS.search(body)
+    if before is not None:
+        body = body[: before.start()] + ours + body[before.end() :]
     else:
         body = f"{body.rstrip()}\n\n{ours}\n".lstrip("\n")
     return f"---\n{head.text}---\n{body}"
