@@ -226,6 +226,11 @@ def test_a_target_that_is_no_name_is_refused(alice, name):
         alice.push(name)
 
 
+def test_a_message_that_is_no_text_is_refused(alice):
+    with pytest.raises(SelectionError, match="message= is a text, or None for the usual one, not int"):
+        alice.push(message=5)
+
+
 def test_a_name_without_an_owner_is_the_users_own(alice):
     assert alice.push("faces").repo_id == "alice/faces"
     alice.assert_whole()

@@ -64,7 +64,8 @@ def test_a_hub_that_asks_to_wait_for_a_day_is_not_waited_for(alice):
 @pytest.mark.parametrize(("status", "tries"), [(400, 1), (403, 1), (413, 1), (503, 5)])
 def test_a_commit_that_has_no_hope_is_given_up_with_advice(alice, status, tries):
     struck = alice.hub.faults.add("commit", answer(status, "what the hub says"), times=99)
-    with pytest.raises(PushError, match=rf"{status}: what the hub says\. What was sent is kept: push again"):
+    advice = r" The token may not do this: make one that may write to this data set at \S+\." if status == 403 else ""
+    with pytest.raises(PushError, match=rf"{status}: what the hub says\.{advice} What was sent is kept: push again"):
         alice.push()
     assert struck.hits == tries
     assert alice.repo.paths() == []
@@ -115,6 +116,33 @@ def test_a_shard_whose_sending_broke_off_is_sent_again_alone(alice, fault):
 def test_a_hub_that_is_not_there_is_an_error_in_plain_words(alice, monkeypatch):
     with pytest.raises(PushError, match="Asking the hub whose token this is failed: the connection failed"):
         alice.push(endpoint="http://127.0.0.1:9")
+
+
+@pytest.mark.parametrize("status", [502, 503])
+def test_a_page_of_an_overloaded_hub_in_place_of_what_it_says_of_the_card_is_waited_for(alice, status):
+    page = say(b"<html>Bad gateway</html>", "text/html", status)
+    struck = alice.hub.faults.add("validate-yaml", page, times=2)
+    alice.push()
+    assert struck.hits == 2
+    alice.assert_whole()
+    alice.hub.faults.add("validate-yaml", page, times=99)
+    with pytest.raises(PushError, match=rf"The commit to alice/other failed: the hub answers {status}\. "):
+        alice.push("alice/other")
+
+
+def test_a_link_that_expired_is_asked_for_again(alice):
+    struck = alice.hub.faults.add("lfs-put", answer(403, "Request has expired"), at=2, times=2)
+    alice.push()
+    assert struck.hits == 2
+    alice.assert_whole()
+    assert alice.hub.counts["lfs-batch"] >= 5
+
+
+def test_a_store_that_refuses_every_link_is_not_the_tokens_fault(alice):
+    alice.hub.faults.add("lfs-put", answer(403, "Request has expired"), times=99)
+    with pytest.raises(PushError, match="the hub's store, whose link may have expired, answers 403: Request") as caught:
+        alice.push()
+    assert "token" not in str(caught.value)
 
 
 PAGE = say(b"<html>Sign in to the guest network</html>", "text/html")

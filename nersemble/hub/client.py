@@ -87,14 +87,14 @@ class Client:
         """
         found, failure = self._try(call)
         if failure is not None:
-            raise PushError(f"{what} failed: {failure}.{_advice(failure)}")
+            raise PushError(f"{what} failed: {failure}.{advice(failure)}")
         return cast(Result, found)
 
     def _list(self, what: str, call: Callable[[], Result]) -> Result | None:
         """The same of a question that not every hub knows: None from one that does not."""
         found, failure = self._try(call)
         if failure is not None and not _is_unknown(failure):
-            raise PushError(f"{what} failed: {failure}.{_advice(failure)}")
+            raise PushError(f"{what} failed: {failure}.{advice(failure)}")
         return found
 
     def _try(self, call: Callable[[], Result], most: int = 100) -> tuple[Result | None, Failure | None]:
@@ -121,7 +121,7 @@ class Client:
         if failure is not None and failure.status in (401, 403):
             raise PushError(f"The hub does not know this token; it may have been revoked. Make another at {TOKENS}.")
         if failure is not None:
-            raise PushError(f"Asking the hub whose token this is failed: {failure}.{_advice(failure)}")
+            raise PushError(f"Asking the hub whose token this is failed: {failure}.{advice(failure)}")
         if not isinstance(found, dict) or not found.get("name"):
             raise PushError(f"Asking the hub whose token this is failed: {Failure(ODD, ODD_WORDS)}.")
         return found
@@ -164,7 +164,7 @@ class Client:
         if failure is not None and failure.status in (401, 404):
             return None
         if found is None or failure is not None:
-            raise PushError(f"Looking at {repo_id} failed: {failure}.{_advice(failure)}")
+            raise PushError(f"Looking at {repo_id} failed: {failure}.{advice(failure)}")
         # What is not said to be private counts as public.
         return RepoState(str(found.id), str(found.sha), getattr(found, "private", None) is True)
 
@@ -172,7 +172,7 @@ class Client:
         """Make a private data set, unless it exists."""
         _, failure = self._try(lambda: self._api.create_repo(repo_id, repo_type="dataset", private=True, exist_ok=True))
         if failure is not None and failure.status != DONE:
-            raise PushError(f"Making the data set {repo_id} failed: {failure}.{_advice(failure)}")
+            raise PushError(f"Making the data set {repo_id} failed: {failure}.{advice(failure)}")
 
     def make_private(self, repo_id: str) -> Failure | None:
         """Make a data set private; why not, if it did not work."""
@@ -305,7 +305,8 @@ def _is_unknown(failure: Failure | None) -> bool:
     return failure is not None and failure.status in _NO_SUCH_CALL
 
 
-def _advice(failure: Failure | None) -> str:
-    if failure is None or failure.status not in (401, 403):
+def advice(failure: Failure | None) -> str:
+    """What to do about the token, if a failure is about that; "" otherwise."""
+    if failure is None or failure.status not in (401, 403) or failure.link:
         return ""
     return f" The token may not do this: make one that may write to this data set at {TOKENS}."

@@ -18,7 +18,7 @@ from ..prepare.target import Target
 from ..progress import Count
 from .aftermath import set_right
 from .card import conflict_in, merge_card, unfinished
-from .client import Client, RepoState
+from .client import Client, RepoState, advice
 from .content import Content
 from .guard import Destination, public_refusal
 from .held import CARD, Held
@@ -146,7 +146,7 @@ class Committing:
                     self._close(name)
                 done = batch is changes
             elif not patience.wait(failure, conflicts=True):
-                raise PushError(f"The commit to {self._repo} failed: {failure}. {_GOES_ON}")
+                raise PushError(f"The commit to {self._repo} failed: {failure}.{advice(failure)} {_GOES_ON}")
         self._check_landed(report.commit)
         # The last call of all is that it is private.  What the hub had already are faces as well.
         self._tried = True

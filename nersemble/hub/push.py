@@ -11,7 +11,7 @@ import hashlib
 import os
 import time
 
-from ..errors import PushError
+from ..errors import PushError, SelectionError
 from ..parallel import map_on_threads
 from ..prepare import PreparePlan
 from ..prepare.target import Target
@@ -66,12 +66,14 @@ def push(
             What was sent is kept, and not sent again.
         PrepareError: If the shards are not what the plan says.
         StorageError: If the store behind a URL does not answer.
-        SelectionError: If ``repo_id`` is no name of a data set.
+        SelectionError: If ``repo_id`` is no name of a data set, or ``message`` no text.
 
     Warns:
         AudienceWarning: Who will be able to see the faces, if the data set is an organisation's.
     """
     began = time.monotonic()
+    if message is not None and not isinstance(message, str):
+        raise SelectionError(f"message= is a text, or None for the usual one, not {type(message).__name__}.")
     client = Client(token, endpoint)
     del token
     target, destination = Target(folder), find_destination(client, repo_id)

@@ -35,6 +35,8 @@ ODD_WORDS = "the hub's answer is none of a hub: is there a proxy or a login page
 #: take every URL for one of ``HF_ENDPOINT``, and a hub behind a proxy may name one of its own.
 DONE = -3
 _OTHER_URL = re.compile(r"Unable to retrieve user and repo ID|Invalid HF URI 'https?:")
+#: Of a link that is good for some time, to whoever has it.
+_SIGNED = re.compile(r"[?&](?:X-\w+-)?Signature=", re.IGNORECASE)
 CUT_OFF = "what came is not the file that the hub has: the connection broke off, or a proxy answers in its place"
 #: Of a disk that takes no more.
 _FULL = {errno.ENOSPC, errno.EFBIG, errno.EDQUOT}
@@ -51,19 +53,22 @@ class Failure:
         status: The hub's answer; 0 if none came, -1 if the call was not made at all; ``ODD`` or ``DONE``.
         words: What the hub says, or what broke, in short.
         wait: Seconds that the hub asks to wait; None if it says nothing.
+        link: Whether a signed link was refused, in whose place another try gets a new one.
     """
 
     status: int
     words: str
     wait: float | None = None
+    link: bool = False
 
     @property
     def passing(self) -> bool:
         """Whether another try has hope."""
-        return self.status in PASSING
+        return self.status in PASSING or self.link
 
     def __str__(self) -> str:
-        answer = f"the hub answers {self.status}" if self.status > 0 else ""
+        who = "the hub's store, whose link may have expired," if self.link else "the hub"
+        answer = f"{who} answers {self.status}" if self.status > 0 else ""
         # Messages go on behind it with a full stop of their own.
         return ": ".join(filter(None, [answer, self.words.rstrip(". ")])) or "the connection broke off"
 
@@ -81,10 +86,14 @@ def failure_of(error: BaseException) -> Failure | None:
         response = getattr(one, "response", None)
         status = getattr(response, "status_code", None)
         if isinstance(status, int):
-            return Failure(status, _words(one, response), _asked_wait(response))
+            link = status in (401, 403) and _SIGNED.search(str(getattr(response, "url", ""))) is not None
+            return Failure(status, _words(one, response), _asked_wait(response), link)
     if any(isinstance(one, CutOffError) or str(one).startswith("Consistency check failed") for one in chain):
         return Failure(0, CUT_OFF)
     if any(isinstance(one, json.JSONDecodeError) for one in chain):
+        response = _refusal_in(error)
+        if response is not None:
+            return Failure(response.status_code, _words(error, response), _asked_wait(response))
         return Failure(ODD, ODD_WORDS)
     if isinstance(error, ValueError) and _OTHER_URL.match(str(error)):
         return Failure(DONE, ODD_WORDS)
@@ -109,6 +118,17 @@ def _odd_failure(chain: list[BaseException]) -> Failure:
         return Failure(-1, local_words(local))
     found = re.search(r"Encountered error for file with OID \S+: `([^`\n]{1,300})", str(chain[0]))
     return Failure(ODD, f"the hub says: {' '.join(found[1].split())}" if found else ODD_WORDS)
+
+
+def _refusal_in(error: BaseException) -> Any:
+    """What the hub answered, where its client reads an answer before it looks whether it is a refusal; else None."""
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        response = frame.f_locals.get("response")
+        if str(frame.f_globals.get("__name__", "")).startswith("huggingface_hub"):
+            status = getattr(response, "status_code", None)
+            if isinstance(status, int) and status >= 400:
+                return response
+    return None
 
 
 def _is_of_the_client(error: BaseException) -> bool:
