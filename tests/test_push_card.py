@@ -26,6 +26,12 @@ def alice(hub: Hub, demo_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Pushi
     return alice
 
 
+def small_table() -> bytes:
+    file = io.BytesIO()
+    pq.write_table(pa.table({"x": ["a"]}), file)
+    return file.getvalue()
+
+
 def card_of(alice: Pushing) -> str:
     return alice.repo.read("README.md").decode()
 
@@ -113,12 +119,12 @@ def test_a_licence_and_a_gate_of_others_give_way_to_those_of_the_data_set_and_th
 
 
 def test_files_of_others_that_load_without_a_config_are_not_made_unloadable(alice):
-    alice.put("data/train.csv", b"participant,x\n1,2\n")
-    assert "files of others, data/train.csv first, that load without a config's name" in refusal(alice)
-    alice.put("README.md", b"---\nconfigs:\n- config_name: default\n  data_files: data/*.csv\n---\n")
+    alice.put("data/train.parquet", small_table())
+    assert "files of others, data/train.parquet first, that load without a config's name" in refusal(alice)
+    alice.put("README.md", b"---\nconfigs:\n- config_name: default\n  data_files: data/*.parquet\n---\n")
     alice.push()
     entries = yaml.safe_load(head_of(card_of(alice)))["configs"]
-    assert entries[0] == {"config_name": "default", "data_files": "data/*.csv"}
+    assert entries[0] == {"config_name": "default", "data_files": "data/*.parquet"}
     assert [entry["config_name"] for entry in entries] == ["default", alice.plan.config]
 
 
@@ -191,12 +197,12 @@ configs:  # ours
   # agreed with Bob
   - config_name: a  # the first
     # of the old camera
-    data_files: "others/a.csv"
+    data_files: "others/a.parquet"
 
   # of the new one
-  - {config_name: b, data_files: others/b.csv}  # short
+  - {config_name: b, data_files: others/b.parquet}  # short
   - config_name: c
-    data_files: others/c.csv
+    data_files: others/c.parquet
     description: |
       Words.
 
@@ -206,15 +212,11 @@ more: 1
 """
 
 
-def others(alice: Pushing, names: str) -> None:
-    for name in names:
-        alice.put(f"others/{name}.csv", f"x\n{name}\n".encode())
-
-
 @pytest.mark.parametrize("change", [lambda text: text, lambda text: text.replace("\n  ", "\n")], ids=["in", "out"])
 def test_configs_of_others_keep_their_comments_and_spelling(alice, tmp_path, demo_folder, change):
     head = change(COMMENTED)
-    others(alice, "abc")
+    for name in "abc":
+        alice.put(f"others/{name}.parquet", small_table())
     alice.put("README.md", f"---\n{head}---\nWords.\n".encode())
     alice.push()
     plan = make(tmp_path / "more", demo_folder, config_name="more", timesteps="0::8")
@@ -225,7 +227,7 @@ def test_configs_of_others_keep_their_comments_and_spelling(alice, tmp_path, dem
     assert [line.strip() for line in lines if "default" in line] == ["default: true"]
     entries = yaml.safe_load(told)["configs"]
     assert [one["config_name"] for one in entries] == ["a", "b", "c", alice.plan.config, "more"]
-    assert entries[0] == {"config_name": "a", "data_files": "others/a.csv", "default": True}
+    assert entries[0] == {"config_name": "a", "data_files": "others/a.parquet", "default": True}
     delete("alice/faces", [240], token=alice.token, endpoint=alice.hub.url)
     assert head_of(card_of(alice)).count("# ") == head.count("# ")
     assert [one["config_name"] for one in yaml.safe_load(head_of(card_of(alice)))["configs"]] == ["a", "b", "c"]
@@ -240,9 +242,7 @@ def test_configs_of_others_keep_their_comments_and_spelling(alice, tmp_path, dem
     ids=["block", "flow"],
 )
 def test_configs_of_others_that_take_over_from_each_other_still_load(alice, configs):
-    table = io.BytesIO()
-    pq.write_table(pa.table({"x": ["a"]}), table)
-    alice.put("others/a.parquet", table.getvalue())
+    alice.put("others/a.parquet", small_table())
     alice.put("README.md", f"---\nconfigs:\n{configs}---\n".encode())
     alice.push()
     entries = yaml.safe_load(head_of(card_of(alice)))["configs"]

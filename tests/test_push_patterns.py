@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import os
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import yaml
 from _pushing import DEPRECATED, Pushing, make, pushing
@@ -119,7 +122,7 @@ def test_a_config_without_patterns_takes_what_datasets_would(tmp_path, files, fo
 def alice(hub: Hub, demo_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Pushing:
     alice = pushing(hub, demo_folder, monkeypatch)
     hub.create("alice/faces")
-    alice.put("others/a.csv", b"x\n1\n")
+    alice.put("others/a.parquet", small_table())
     return alice
 
 
@@ -131,7 +134,7 @@ TAKING = [
     {"data_files": "**/*.parquet"},
     {"data_files": "**"},
     {"data_files": "*/240/**/*.parquet"},
-    {"data_files": ["others/*.csv", "**/*.json"]},
+    {"data_files": ["others/*.parquet", "**/*.json"]},
     {
         "data_files": [
             {"split": "train", "path": "others/*"},
@@ -148,7 +151,7 @@ TAKING = [
 
 @pytest.mark.parametrize("told", TAKING, ids=str)
 def test_a_config_of_others_that_would_take_our_shards_is_a_reason_to_refuse(alice, told):
-    write(alice, {"config_name": "b", "data_files": "others/*.csv"}, {"config_name": "mine", **told})
+    write(alice, {"config_name": "b", "data_files": "others/*.parquet"}, {"config_name": "mine", **told})
     alice.hub.reset()
     refusal = plan_push(alice.plan, alice.folder, "alice/faces", token=alice.token, endpoint=alice.hub.url).refusal
     with pytest.raises(PushError, match=r"^The config mine of others .* takes .*would take participant_240/") as caught:
@@ -162,7 +165,7 @@ def test_a_config_of_others_that_would_take_our_shards_is_a_reason_to_refuse(ali
 PASSED = [
     {"data_files": "others/**"},
     {"data_files": "*.parquet"},
-    {"data_files": [{"split": "train", "path": ["others/*.csv", "*/*.csv"]}]},
+    {"data_files": [{"split": "train", "path": ["others/*.parquet", "*/*.parquet"]}]},
     {"data_files": "https://example.org/**/*.parquet"},
     {"data_dir": "others"},
     {"data_dir": "others", "data_files": "**"},
@@ -177,14 +180,14 @@ def test_a_config_of_others_that_takes_files_of_its_own_alone_stands_against_not
 
 
 def test_a_config_without_data_files_whose_files_are_found_by_their_names_stands_against_nothing(alice):
-    alice.put("data/train-00000-of-00001.csv", b"x\n1\n")
+    alice.put("data/train-00000-of-00001.parquet", small_table())
     write(alice, {"config_name": "mine"})
     alice.push()
     alice.assert_whole()
 
 
 def test_what_this_package_pushed_is_no_reason_and_neither_is_a_config_that_is_for_it(alice, tmp_path, demo_folder):
-    write(alice, {"config_name": "default", "data_files": "others/*.csv"})
+    write(alice, {"config_name": "default", "data_files": "others/*.parquet"})
     alice.push()
     card = alice.repo.read("README.md").decode()
     for_all = card.replace("configs:\n", "configs:\n- config_name: all\n  data_files: '*/*/*.parquet'\n")
@@ -193,3 +196,45 @@ def test_what_this_package_pushed_is_no_reason_and_neither_is_a_config_that_is_f
     alice.push(plan=plan, folder=tmp_path / "more")
     alice.push()
     alice.assert_whole()
+
+
+@pytest.mark.parametrize(
+    ("first", "path"),
+    [
+        ({"data_files": "others/*.csv"}, "others/a.csv"),
+        ({"data_files": [{"split": "train", "path": "*.JSONL"}]}, "a.JSONL"),
+        ({"data_files": "others/a.csv.gz"}, "others/a.csv.gz"),
+        ({"data_files": "others/*"}, "others/b.txt"),
+    ],
+    ids=str,
+)
+def test_files_of_another_kind_that_all_configs_would_be_loaded_as_are_a_reason_to_refuse(alice, first, path):
+    for name in (path, f"{path.partition('.')[0]}2.{path.partition('.')[2]}"):
+        alice.put(name, b"x\n1\n")
+    write(alice, {"config_name": "mine", **first}, {"config_name": "b", "data_files": "others/*.parquet"})
+    alice.hub.reset()
+    with pytest.raises(PushError, match=r"first config in the README.md on the hub, mine, is of \w+ files, and"):
+        alice.push()
+    assert alice.hub.received == 0
+
+
+def test_what_is_pushed_beside_a_config_of_others_loads_as_theirs_does(alice):
+    write(alice, {"config_name": "mine", "data_dir": "others"})
+    alice.push()
+    assert len(alice.load(alice.plan.config, "main")[0]) == alice.plan.rows
+    done = alice.hub.python(LOAD_THEIRS, token=alice.token)
+    assert done.stdout.split() == ["1", "1"], done.stderr
+
+
+LOAD_THEIRS = """
+import datasets
+datasets.config.USE_PARQUET_EXPORT = False
+for name in ("mine", None):
+    print(datasets.load_dataset("alice/faces", name, split="train")[0]["x"])
+"""
+
+
+def small_table() -> bytes:
+    file = io.BytesIO()
+    pq.write_table(pa.table({"x": [1]}), file)
+    return file.getvalue()

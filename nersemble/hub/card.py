@@ -14,7 +14,7 @@ from ..access import ACCESS_FORM
 from ..prepare import PreparePlan
 from ..units import format_bytes
 from .head import Head
-from .patterns import Taking
+from .patterns import Taking, kind_of
 from .report import told_ids
 
 BEGIN, END = "<!-- nersemble: begin -->", "<!-- nersemble: end -->"
@@ -191,7 +191,14 @@ def conflict_in(
             "config is named. Name them as one in the `configs` of the README.md on the hub first, or push to another "
             "data set."
         )
-    others = [entry for entry in entries if not _is_ours(entry, str(entry.get("config_name")))]
+    kind = kind_of(entries[0], [*loadable, *coming]) if entries and not _is_ours_by_name(entries[0]) else ""
+    if kind not in ("", "parquet"):
+        return (
+            f"The first config in the README.md on the hub, {entries[0].get('config_name')}, is of {kind} files, and "
+            "`datasets` loads all configs of a data set as it loads the first: these shards, of Parquet, or the files "
+            "of others could not be loaded. Push to another data set, or make Parquet of them there first."
+        )
+    others = [entry for entry in entries if not _is_ours_by_name(entry)]
     return next(filter(None, (_taken(entry, loadable, theirs, coming) for entry in others)), "")
 
 
@@ -244,6 +251,10 @@ def _is_ours(entry: dict[str, Any], config: str) -> bool:
     files = entry.get("data_files")
     begun = re.search(rf"/{INCOMPLETE}-([0-9a-f]+)\.", str(files))
     return bool(files == _data_files(config, begun[1] if begun else ""))
+
+
+def _is_ours_by_name(entry: dict[str, Any]) -> bool:
+    return _is_ours(entry, str(entry.get("config_name")))
 
 
 def _is_loadable(path: str) -> bool:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import posixpath
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -23,6 +24,7 @@ _DEFAULTS: tuple[tuple[str, ...], ...] = (
 _PASSED_OVER = "README.md config.json dataset_info.json dataset_infos.json dummy_data.zip dataset_dict.json".split()
 #: Stars, a question mark, or characters between brackets, the first of which may be a bracket.
 _MAGIC = re.compile(r"\*+|\?|\[(!(?:\][^\]]*|[^\]]+)|(?!!)(?:\][^\]]*|[^\]]+))\]")
+_ARCHIVES = "zip tar tgz gz bz2 xz zst 7z lz4".split()
 _NULL = ("", "~", "null", "Null", "NULL")
 
 
@@ -52,6 +54,25 @@ class Taking:
     def takes(self, path: str) -> bool:
         """Whether it takes a file."""
         return any(one.finds(path) for one in self._patterns)
+
+
+def kind_of(first: dict[str, Any], files: Iterable[str]) -> str:
+    """The kind of files, such as ``csv``, that all configs are loaded as, since the first one has most of it.
+
+    Args:
+        first: The first config of a card.
+        files: All files that load, those to come as well.
+
+    Returns:
+        It; "" if it has none, or archives alone.
+    """
+    paths = list(files)
+    # `datasets` looks at the top of the data set here, whatever folder the config has.
+    taking = Taking({"data_files": first.get("data_files")}, paths)
+    names = [posixpath.basename(path) for path in paths if taking.takes(path)]
+    counts = Counter(part.lower() for name in names for part in name.split(".")[1:])
+    kinds = [(count, part == "parquet", part) for part, count in counts.items() if part not in _ARCHIVES]
+    return max(kinds, default=(0, False, ""))[2]
 
 
 class _Pattern:
