@@ -38,6 +38,8 @@ _OTHER_URL = re.compile(r"Unable to retrieve user and repo ID|Invalid HF URI 'ht
 #: Of a link that is good for some time, to whoever has it.
 _SIGNED = re.compile(r"[?&](?:X-\w+-)?Signature=", re.IGNORECASE)
 CUT_OFF = "what came is not the file that the hub has: the connection broke off, or a proxy answers in its place"
+#: Tries of a file that does not come whole: a proxy in between does not pass by itself.
+FEW = 5
 #: Of a disk that takes no more.
 _FULL = {errno.ENOSPC, errno.EFBIG, errno.EDQUOT}
 #: What the hub's client raises on such an answer.
@@ -188,7 +190,8 @@ class Patience:
         """
         hope = failure.passing or (conflicts and failure.status in CONFLICT)
         asked = failure.wait or 0.0
-        if not hope or self._tries >= min(len(WAITS), self._most) or asked > LONGEST_WAIT:
+        most = min(len(WAITS), self._most, FEW if failure.words == CUT_OFF else self._most)
+        if not hope or self._tries >= most or asked > LONGEST_WAIT:
             return False
         # Not all of several pushers at once.
         seconds = max(WAITS[self._tries] * random.uniform(0.6, 1.0), asked)
