@@ -35,6 +35,10 @@ NO_TOKEN = (
 _NO_TOKENS = re.compile(r"""[^!-~]|["'`]""")
 
 
+class NotThereError(PushError):
+    """The hub has no such thing: a revision that somebody squashed away meanwhile, for one."""
+
+
 @dataclass(frozen=True)
 class RepoState:
     """A data set of the hub, as it is now."""
@@ -87,7 +91,8 @@ class Client:
         """
         found, failure = self._try(call)
         if failure is not None:
-            raise PushError(f"{what} failed: {failure}.{advice(failure)}")
+            kind = NotThereError if failure.status == 404 else PushError
+            raise kind(f"{what} failed: {failure}.{advice(failure)}")
         return cast(Result, found)
 
     def _list(self, what: str, call: Callable[[], Result]) -> Result | None:

@@ -10,18 +10,23 @@ from typing import Any
 
 from ..errors import PushError
 from ..progress import Count, display, kind_for
-from .client import Client, RepoState
+from .client import Client, NotThereError, RepoState
 from .guard import find_destination
 from .held import Held
 from .report import DeleteReport, told_ids
-from .retry import Patience
+from .retry import ODD, Failure, Patience
 from .scan import Forbidden
-from .traces import MAIN, Survey, words
+from .traces import LOOKS, MAIN, Survey, words
 from .without import Without, is_in_name, parse_participants
 
 __all__ = ["delete", "is_in_name", "parse_participants"]
 
 _AGAIN = "Delete again: what was done already is passed over."
+_STAYS = (
+    "main's history was left as it is, with what it has of them, since it alone tells which stored files are theirs "
+    "and could not all be looked at; if it never can, push what is left to a new data set and delete this one as a "
+    "whole"
+)
 
 
 def delete(
@@ -89,11 +94,12 @@ class _Deleting:
     def __init__(self, client: Client, repo_id: str, participants: tuple[int, ...]) -> None:
         self._client, self._repo, self._participants = client, repo_id, participants
         self._survey = Survey(client, repo_id, participants)
+        self._fate = ""
 
     def look(self) -> DeleteReport:
         """What there is to delete."""
-        report, held = DeleteReport(self._repo, self._participants, dry_run=True), self._held()
-        without = Without(held, self._participants)
+        report = DeleteReport(self._repo, self._participants, dry_run=True)
+        held, without = self._head()
         without.count(report)
         self._survey.look()
         self._tell(report)
@@ -111,13 +117,21 @@ class _Deleting:
         if report.nobody and not is_changed and not known:
             report.commit = self._state().sha
             return report
-        # The history goes last, for it alone says which stored files are theirs.  It goes also if the hub refuses the
-        # stored files, since whoever can read the data set can load all that is in it.
-        problems += self._forget(report)
-        if is_changed or self._survey.is_in_past:
+        # The history goes last, for it alone says which stored files are theirs: not before all of it was looked at.
+        # It goes also if the hub refuses the stored files, since whoever can read the data set can load all in it.
+        goes = not self._survey.unread and (is_changed or self._survey.is_in_past)
+        left = self._forget(report, history=goes)
+        if goes:
             problems += self._squash(report, message)
-        self._survey.look()
-        traces, problems = self._survey.traces(), [*problems, *self._survey.problems]
+            # Nobody else will know of them.
+            left = self._forget(report, history=True) if left else []
+        problems += left
+        if self._survey.unread:
+            problems = [_STAYS, *problems, *self._survey.problems]
+        else:
+            self._survey.look()
+            problems += self._survey.problems
+        traces = self._survey.traces()
         try:
             report.commit = self._state().sha
         except PushError as error:
@@ -128,22 +142,31 @@ class _Deleting:
 
     def _unfinished(self, traces: list[str], problems: list[str]) -> str:
         """What is said if not all is done."""
-        again = any(self._survey.theirs(commit) for commit in self._survey.commits[MAIN][:1])
         gone = "no longer" if self._survey.contents else "not"
-        where = f"is in main of {self._repo} again, and" if again else f"is {gone} in main of {self._repo}, but"
+        is_again = self._survey.is_in_head
+        where = f"is in main of {self._repo} again, and" if is_again else f"is {gone} in main of {self._repo}, but"
         what = "something of them is left" if traces else "not all could be done"
         return (
-            f"{told_ids(self._participants)} {where} {what}: {'; '.join([*traces, *problems])}. Remove that on the "
-            "hub, then delete again, which checks it."
+            f"{told_ids(self._participants)} {where} {what}: {'; '.join([*traces, *problems])}. Put right on the hub "
+            "what can be, then delete again, which checks it."
         )
 
     def _clean_head(self, message: str) -> tuple[DeleteReport, list[str], bool]:
         """Take them out of the head: the report, what cannot be taken out, and whether anything was."""
+        problem = ""
+        try:
+            return self._commit(message)
+        except PushError as error:
+            if not self._fate:
+                raise
+            problem = words(error)
+        raise PushError(f"{problem}. {self._fate} {_AGAIN}")
+
+    def _commit(self, message: str) -> tuple[DeleteReport, list[str], bool]:
         report, problems = DeleteReport(self._repo, self._participants), list[str]()
         patience, is_changed, is_done = Patience(self._client.tell), False, False
         while True:
-            held = self._held(is_done)
-            without = Without(held, self._participants)
+            held, without = self._head()
             found = DeleteReport(self._repo, self._participants)
             without.count(found)
             problems += [problem for problem in without.problems() if problem not in problems]
@@ -152,27 +175,47 @@ class _Deleting:
                 report.others = report.others or found.others
                 report.unread, report.named = found.unread, report.named or found.named
                 return report, problems, is_changed
+            self._survey.note(without.gone)
             _, failure = self._client.commit(self._repo, operations, message, held.sha)
             # The hub may have done what it did not confirm, which the next look at the head tells.
             report, is_changed, is_done = found, True, is_done or failure is None
+            self._fate = self._told_fate(failure, is_done)
             if failure is not None and not patience.wait(failure, conflicts=True):
-                raise PushError(f"The commit to {self._repo} failed: {failure}. {_AGAIN}")
+                again = "" if self._fate else f" {_AGAIN}"
+                raise PushError(f"The commit to {self._repo} failed: {failure}.{again}")
 
-    def _forget(self, report: DeleteReport) -> list[str]:
-        """Delete their stored files; why that cannot be done, in words."""
+    def _told_fate(self, failure: Failure | None, is_done: bool) -> str:
+        """What a commit has done, in words, for whoever hears of nothing after it; "" if it was refused."""
+        who = told_ids(self._participants)
+        if is_done:
+            return (
+                f"The commit was made: {who} is no longer in the files of main, but its history still has them, and so "
+                "have the stored files."
+            )
+        if failure is None or not (failure.passing or failure.status == ODD):
+            return ""
+        return f"Nobody knows whether the commit was made; main's history and the stored files have {who} still."
+
+    def _forget(self, report: DeleteReport, *, history: bool) -> list[str]:
+        """Delete their stored files; what of that cannot be done, and why, in words."""
         try:
-            objects = self._survey.forgettable()
+            found = self._survey.forgettable(history=history)
+            objects, unsure = found or ([], [])
             if objects:
                 self._client.forget(self._repo, objects)
         except PushError as error:
-            problem = (
-                f"their stored files, up to {len(self._survey.contents):,}, were not deleted for good "
-                f"({words(error)}): delete those that no commit names in the settings of the data set, since a later "
-                "deletion no longer knows them"
+            problem = f"their stored files, up to {len(self._survey.contents):,}, were not deleted for good"
+            advice = (
+                ": delete those that no commit names in the settings of the data set, since a later deletion no longer "
+                "knows them"
             )
-            return [problem]
-        report.forgotten = None if objects is None else len(objects)
-        return []
+            return [f"{problem} ({words(error)}){advice if history else ''}"]
+        report.forgotten = None if found is None else len(objects)
+        left = (
+            f"{len(unsure):,} stored files of shards that main's history alone had, of whomever, were left, since what "
+            "could not be looked at may have them: delete those that no commit names in the settings of the data set"
+        )
+        return [left] if unsure else []
 
     def _squash(self, report: DeleteReport, message: str) -> list[str]:
         """Make one commit of the history of ``main``; why that cannot be done, in words."""
@@ -194,28 +237,37 @@ class _Deleting:
         # After the commit, what it deleted is in the history as well.
         report.past = max(0, len(self._survey.past) - (0 if report.dry_run else report.shards))
 
-    def _state(self, is_done: bool = False) -> RepoState:
+    def _state(self) -> RepoState:
         state = self._client.state(self._repo)
         if state is None:
             raise PushError(f"{self._repo} cannot be found on the hub any more.")
         if state.private:
             return state
-        done = (
-            "It was made public meanwhile. They are no longer in the files of main, but its history still has them, "
-            f"which everybody can load. {_AGAIN} "
-            if is_done
-            else ""
-        )
         raise PushError(
-            f"{self._repo} is public: everybody can see the faces in it. {done}Make it private in its settings first, "
-            "or delete it as a whole."
+            f"{self._repo} is public: everybody can see the faces in it. Make it private in its settings first, or "
+            "delete it as a whole."
         )
 
-    def _held(self, is_done: bool = False) -> Held:
-        held = Held(self._client, self._repo, self._state(is_done).sha)
-        if not held.is_ours:
-            # Somebody may have tidied up by hand: the history has them all the same.
-            self._survey.look()
-            if not self._survey.found:
-                raise PushError(f"{self._repo} was not pushed by this package, and nothing is deleted from it.")
-        return held
+    def _head(self) -> tuple[Held, Without]:
+        """The head, and what becomes of it; looked at anew if somebody squashed it away meanwhile."""
+        looks, problem = 0, ""
+        while True:
+            sha, looks = self._state().sha, looks + 1
+            try:
+                held = Held(self._client, self._repo, sha)
+                self._check_ours(held)
+                without = Without(held, self._participants)
+                without.operations(), without.problems()  # all is read that they need
+                return held, without
+            except NotThereError as error:
+                problem = words(error)
+            if looks == LOOKS or self._state().sha == sha:
+                raise PushError(f"{problem}.")
+
+    def _check_ours(self, held: Held) -> None:
+        if held.is_ours:
+            return
+        # Somebody may have tidied up by hand: the history has them all the same.
+        self._survey.look()
+        if not self._survey.found and not self._survey.unread:
+            raise PushError(f"{self._repo} was not pushed by this package, and nothing is deleted from it.")

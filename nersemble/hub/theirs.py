@@ -22,6 +22,11 @@ def is_shard(path: str) -> bool:
     return _SHARD.fullmatch(path) is not None
 
 
+def shards_in(files: Mapping[str, File], participants: tuple[int, ...]) -> dict[str, File]:
+    """Shards of these participants in a commit, by path: what can be told where nothing of it can be read."""
+    return {path: file for path, file in _below(files, participants).items() if is_shard(path)}
+
+
 def configs_in(paths: Iterable[str], read: Callable[[str], bytes], among: set[str] | None = None) -> set[str]:
     """The configs of this package in a commit: with shards as it lays them out, a section of its card, or a plan.
 
@@ -46,12 +51,17 @@ def theirs_in(
     files: Mapping[str, File], participants: tuple[int, ...], read: Callable[[str], bytes]
 ) -> dict[str, File]:
     """All files of these participants in a commit, shards or not, by path."""
-    folders = {f"{participant:03d}" for participant in participants}
-    below = {path: file for path, file in files.items() if path.count("/") > 1 and path.split("/")[1] in folders}
+    below = _below(files, participants)
     if not below:
         return {}
     configs = configs_in(files, read, {path.partition("/")[0] for path in below})
     return {path: file for path, file in below.items() if path.partition("/")[0] in configs}
+
+
+def _below(files: Mapping[str, File], participants: tuple[int, ...]) -> dict[str, File]:
+    """The files in folders that are called like these participants, in whatever folder."""
+    folders = {f"{participant:03d}" for participant in participants}
+    return {path: file for path, file in files.items() if path.count("/") > 1 and path.split("/")[1] in folders}
 
 
 def _sections(card: bytes) -> list[str]:

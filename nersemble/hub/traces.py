@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from ..errors import PushError
-from .client import Client, RemoteFile
+from .client import Client, NotThereError, RemoteFile
 from .report import shown
-from .theirs import is_shard, theirs_in
+from .theirs import is_shard, shards_in, theirs_in
 
 MAIN = "main"
+#: Looks at a data set in which somebody squashes away what is being looked at.
+LOOKS = 4
+#: Commits of a reference that cannot be looked at, after which no older ones are asked for.
+_MOST_UNREAD = 3
 
 
 class Survey:
     """What commits and stored files have of some participants, as far as the hub lets one look.
 
     Attributes:
-        commits: The commits of each reference, newest first, as far as they could be looked at; a reference whose
-            history the hub does not list has itself for a commit.
+        commits: The commits of each reference that could be looked at, newest first; a reference whose history the hub
+            does not list has itself for a commit.
+        head: The newest commit of ``main``, also if it could not be looked at; "" if the hub refuses to tell.
         problems: What could not be looked at, in words.
+        unread: Those of ``main``: what its history alone tells is not known then.
         is_listed: Whether the hub tells what there is to look through: the references, and the commits of ``main``.
         is_main_known: Whether all commits of ``main`` were looked at.
         contents: SHA-256 of every large file of theirs that was ever found.
@@ -30,48 +37,99 @@ class Survey:
         self._trees: dict[str, dict[str, RemoteFile]] = {}
         self._theirs: dict[str, dict[str, RemoteFile]] = {}
         self._texts: dict[str, bytes] = {}
+        self._refused: dict[str, str] = {}
         self.commits: dict[str, list[str]] = {}
+        self.head = ""
         self.problems: list[str] = []
-        self.is_listed = self.is_main_known = True
+        self.unread: list[str] = []
+        self.is_listed = self.is_main_known = self._is_rest_known = True
+        self._is_gone = False
         self.contents: set[str] = set()
         self.shards: set[str] = set()
 
+    def note(self, files: Mapping[str, RemoteFile]) -> None:
+        """Keep in mind which large files these files of theirs have."""
+        for path, file in files.items():
+            self.contents |= {file.sha256} if file.sha256 else set()
+            self.shards |= {file.sha256} if file.sha256 and is_shard(path) else set()
+
     def look(self) -> None:
-        """Look at all commits of all references; commits that were looked at before are not asked for again."""
+        """Look at all commits of all references; commits that were looked at before are not asked for again.
+
+        If something is not there that was listed just before, somebody squashed or removed it: all is listed anew.
+        """
+        for _ in range(LOOKS):
+            self._look_once()
+            if not self._is_gone:
+                return
+
+    def _look_once(self) -> None:
         for ref in self.commits:
             self._trees.pop(ref, None)
             self._theirs.pop(ref, None)
-        self.commits, self.problems = {}, []
+        self.commits, self.problems, self._refused, self._is_gone = {}, [], {}, False
         others: list[str] | None = []
         try:
             others = self._client.other_refs(self._repo)
         except PushError as error:
             self.problems.append(f"branches, tags and pull requests could not be looked for ({words(error)})")
         self.is_listed = others is not None
-        self.is_main_known = True
-        self._look_at(MAIN)
+        before = len(self.problems)
+        self.unread = self._look_at(MAIN)
+        self.problems += self.unread
         for ref in others or ():
-            if not _is_conversion(ref):
-                self._look_at(ref)
-            else:
-                self.commits[ref] = []
+            self.commits[ref] = []
+            # What the hub made of the data is not looked at: it is named whatever it has.
+            self.problems += [] if _is_conversion(ref) else self._look_at(ref)
+        is_whole = not before and len(self.problems) == len(self.unread)
+        self._is_rest_known = is_whole and others is not None and not any(map(_is_conversion, others))
 
-    def _look_at(self, ref: str) -> None:
-        self.commits[ref] = []
+    def _look_at(self, ref: str) -> list[str]:
+        """Look at the commits of a reference; what could not be looked at, in words."""
+        self.commits[ref], problems, called = [], list[str](), _called(ref)
         try:
             commits = self._client.commits(self._repo, ref)
             if commits is None and ref == MAIN:
-                self.is_listed = self.is_main_known = False
-            for commit in commits or [ref]:
-                for path, file in self.theirs(commit).items():
-                    self.contents |= {file.sha256} if file.sha256 else set()
-                    self.shards |= {file.sha256} if file.sha256 and is_shard(path) else set()
-                self.commits[ref].append(commit)
-            if commits is None and ref != MAIN and self.is_listed:  # the hub knows the question
-                self.problems.append(f"the history of {_called(ref)} could not be looked at")
+                # Some hub may not know the question; one odd answer is not to cost what the history tells.
+                commits = self._client.commits(self._repo, ref)
         except PushError as error:
-            self.problems.append(f"{_called(ref)} could not be looked at ({words(error)})")
-            self.is_main_known = self.is_main_known and ref != MAIN
+            problems.append(f"{called} could not be looked at ({words(error)})")
+            commits = []
+        if commits is None and ref == MAIN:
+            self.is_listed = False
+        elif commits is None and self.is_listed:  # the hub knows the question
+            problems.append(f"the history of {called} could not be looked at")
+            self._is_gone = True
+        listed = commits if problems and commits is not None else commits or [ref]
+        if ref == MAIN:
+            self.head = listed[0] if listed else ""
+        unread = 0
+        for place, commit in enumerate(listed):
+            problem = self._problem_of(commit)
+            if not problem:
+                self.commits[ref].append(commit)
+                continue
+            which = called if commit == ref else f"the commit {commit[:8]} of {called}"
+            problems.append(f"{which} could not be looked at ({problem})")
+            unread, older = unread + 1, len(listed) - place - 1
+            if unread == _MOST_UNREAD and older:
+                problems.append(f"{older:,} older commits of {called} were not looked at after that")
+                break
+        if ref == MAIN:
+            self.is_main_known = commits is not None and not problems
+        return problems
+
+    def _problem_of(self, commit: str) -> str:
+        """Note what a commit has of theirs; why it cannot be looked at, in words, or ""."""
+        if commit not in self._refused:
+            self._refused[commit] = ""
+            try:
+                self.note(self.theirs(commit))
+            except PushError as error:
+                self._is_gone = self._is_gone or isinstance(error, NotThereError)
+                self._refused[commit] = words(error)
+                self.note(shards_in(self._trees.get(commit, {}), self._participants))
+        return self._refused[commit]
 
     # --- commits ------------------------------------------------------------------------------------------------------
 
@@ -110,9 +168,19 @@ class Survey:
     @property
     def past(self) -> dict[tuple[str, str], RemoteFile]:
         """Their shards in the history of ``main`` and not in its head, by path and content."""
-        head, *before = self.commits.get(MAIN) or [""]
-        has = set(self._keys(head)) if head else set()
-        return {key: file for commit in before for key, file in self._keys(commit).items() if key not in has}
+        commits = self.commits.get(MAIN, [])
+        has = set(self._keys(self.head)) if self.head in commits else set()
+        return {key: file for commit in self._before for key, file in self._keys(commit).items() if key not in has}
+
+    @property
+    def _before(self) -> list[str]:
+        """The commits of ``main`` before its head."""
+        return [commit for commit in self.commits.get(MAIN, []) if commit != self.head]
+
+    @property
+    def is_in_head(self) -> bool:
+        """Whether the head of ``main`` has something of theirs, as far as it could be looked at."""
+        return self.head in self.commits.get(MAIN, []) and bool(self.theirs(self.head))
 
     def _keys(self, commit: str) -> dict[tuple[str, str], RemoteFile]:
         return {(path, file.oid): file for path, file in self.theirs(commit).items() if path.endswith(".parquet")}
@@ -120,8 +188,7 @@ class Survey:
     @property
     def is_in_past(self) -> bool:
         """Whether a commit of ``main`` before its head has something of theirs; also if that cannot be found out."""
-        before = self.commits[MAIN][1:]
-        return not self.is_main_known or any(self.theirs(commit) or self.copies(commit) for commit in before)
+        return not self.is_main_known or any(self.theirs(commit) or self.copies(commit) for commit in self._before)
 
     def traces(self, *, history: bool = True) -> list[str]:
         """What still leads to files of theirs, in words.
@@ -135,14 +202,14 @@ class Survey:
             called, copies = _called(ref), dict[str, str]()
             if _is_conversion(ref):
                 found.append(f"{ref}, which the hub made of the data, may have copies")
-            for place, commit in enumerate(commits):
-                past = ref == MAIN and place > 0
+            for commit in commits:
+                past = ref == MAIN and commit != self.head
                 if not past or history:
                     for path in self.copies(commit):
                         copies.setdefault(path, commit)
             having = next((one for one in commits if self.theirs(one)), "")
             if having and (ref != MAIN or history):
-                past = ref == MAIN and having != commits[0]
+                past = ref == MAIN and having != self.head
                 called_so = "main's history, still loadable by revision," if past else called
                 found.append(f"{called_so} has them in its commit {having[:8]}")
             if copies:
@@ -156,12 +223,19 @@ class Survey:
 
     # --- stored files -------------------------------------------------------------------------------------------------
 
-    def forgettable(self) -> list[Any] | None:
-        """Stored files of theirs, but for those that are needed now; None if the hub does not list them.
+    def forgettable(self, *, history: bool) -> tuple[list[Any], list[Any]] | None:
+        """Stored files that go, and those that stay for want of knowing; None if the hub does not list any.
+
+        These participants' go.  If the history of ``main`` goes, so do those of all shards that it alone has, whoever
+        is in them: somebody may have been deleted by a call that got no further, and nothing tells once it is gone.
+        They stay if something else may have them that could not be looked at.
 
         What no commit names is none of them: somebody else may have sent it and be about to commit it.  Needed is all
         that ``main`` names now, since these participants may have been pushed again, and all that is not theirs of any
         other reference.
+
+        Args:
+            history: Whether the history of ``main`` goes.
 
         Raises:
             PushError: If the hub refuses to tell.
@@ -169,15 +243,26 @@ class Survey:
         kept = self._client.stored(self._repo)
         if kept is None:
             return None
-        stored = [one for one in kept if {one.oid, one.file_oid} & self.contents]
+        dropped = self._past_shards() if history and self.is_main_known else set()
+        stored = [one for one in kept if {one.oid, one.file_oid} & (self.contents | dropped)]
         if not stored:
-            return []
+            return [], []
         needed = {file.sha256 for file in self._client.tree(self._repo, MAIN).values()}
         for ref, commits in self.commits.items():
             for commit in commits if ref != MAIN else ():
                 theirs = self.theirs(commit)
                 needed |= {file.sha256 for path, file in self.files(commit).items() if path not in theirs}
-        return [one for one in stored if not {one.oid, one.file_oid} & needed]
+        free = [one for one in stored if not {one.oid, one.file_oid} & needed]
+        sure = [self._is_rest_known or bool({one.oid, one.file_oid} & self.contents) for one in free]
+        return (
+            [one for one, goes in zip(free, sure, strict=True) if goes],
+            [one for one, goes in zip(free, sure, strict=True) if not goes],
+        )
+
+    def _past_shards(self) -> set[str]:
+        """SHA-256 of all shards in the history of ``main``, whoever is in them."""
+        files = [item for commit in self._before for item in self.files(commit).items()]
+        return {file.sha256 for path, file in files if file.sha256 and is_shard(path)}
 
 
 def _is_conversion(ref: str) -> bool:

@@ -12,6 +12,7 @@ from ..errors import SelectionError
 from ..prepare import PreparePlan
 from ..prepare.plans import PLAN_FILE
 from .card import configs_of, is_ours, merge_card, remove_config, unfinished
+from .client import RemoteFile
 from .held import Held
 from .report import DeleteReport
 from .theirs import CARD, is_shard, theirs_in
@@ -101,6 +102,11 @@ class Without:
         if units == plan.units and not _named(plan.selected.get("participants", ""), self._participants):
             return plan
         return replace(left, selected={**plan.selected, "participants": ",".join(map(str, left.participants))})
+
+    @property
+    def gone(self) -> dict[str, RemoteFile]:
+        """The participants' files, which go."""
+        return {path: self._held.files[path] for one in self._configs.values() for path in one.gone}
 
     def count(self, report: DeleteReport) -> None:
         """Tell what goes."""
