@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 from _hub_cleaning import erase, make_three, pushed
-from _pushing import DEPRECATED, Pushing
+from _pushing import DEPRECATED, Pushing, make
 from hub import Hub, answer, run, run_after
 from hub.repos import Change
 
 from nersemble.errors import PushError
+from nersemble.hub import committing
+from nersemble.hub.card import merge_card, unfinished
 from nersemble.prepare import PreparePlan
 
 pytestmark = DEPRECATED
@@ -213,6 +216,61 @@ def test_a_data_set_that_is_public_in_the_end_is_to_be_made_private_and_nothing_
     with pytest.raises(PushError, match=r"is public.*Make it private in its settings.*then delete again") as caught:
         erase(alice)
     assert "Remove that" not in str(caught.value)
+
+
+# --- pushes that were not finished ------------------------------------------------------------------------------------
+
+
+def card_of(alice: Pushing) -> str:
+    return alice.repo.read("README.md").decode()
+
+
+@pytest.mark.parametrize("of_240", [0, 1])
+def test_the_card_of_a_push_that_was_not_finished_names_nobody_who_was_deleted(
+    alice, tmp_path, demo_folder, monkeypatch, of_240
+):
+    options = {"sequences": None, "timesteps": "0::30", "config_name": "more"}
+    plan = make(tmp_path, demo_folder, participants="50,55,240", **options)
+    before = [unit.participant for unit in plan.units].index(240)
+    monkeypatch.setattr(committing, "MOST", 2)
+    alice.hub.faults.add("commit", answer(403), at=before + of_240 + 1)
+    with pytest.raises(PushError):
+        alice.push(folder=tmp_path, plan=plan)
+    assert "| Selected participants | 50,55,240 |" in card_of(alice)
+    assert "more" in erase(alice, dry_run=True).changed
+    erase(alice)
+    card = card_of(alice)
+    assert not re.search(r"\b240\b", card)
+    assert "| Participants | 2: 50, 55 |\n| Selected participants | 50,55 |" in card.partition("config more")[2]
+    assert unfinished(card, "more") == plan.hash
+    assert "The push of this config was not finished" in card
+    assert erase(alice).nobody
+    erase(alice, "55")
+    assert "| Participants | 1: 50 |" in card_of(alice).partition("config more")[2]
+    left = make(tmp_path / "left", demo_folder, participants="50", **options)
+    alice.push(folder=tmp_path / "left", plan=left)
+    assert alice.repo.read("more/plan.json") == left.to_json().encode()
+    assert not unfinished(card_of(alice), "more")
+
+
+def test_a_card_that_says_more_than_the_plan_is_cleaned_and_the_plan_stays(alice, three):
+    erase(alice)
+    plan = alice.repo.read("heads/plan.json")
+    alice.put("README.md", merge_card(card_of(alice), three[1], 1, incomplete=True).replace("\n", "\r\n").encode())
+    report = erase(alice)
+    assert (report.changed, report.shards, report.squashed) == (("heads",), 0, True)
+    assert not re.search(r"\b240\b", card_of(alice))
+    assert unfinished(card_of(alice), "heads") == three[1].hash
+    assert alice.repo.read("heads/plan.json") == plan
+
+
+def test_the_card_of_a_config_whose_plan_somebody_removed_is_cleaned_and_it_still_loads(alice):
+    alice.api.delete_file("heads/plan.json", "alice/faces", repo_type="dataset")
+    erase(alice, "240,55")
+    assert "| Participants | 1: 50 |\n| Selected participants | 50 |" in card_of(alice)
+    assert {row[0] for row in alice.load("heads", "main")[0]} == {50}
+    erase(alice, "50")
+    assert "configs:" not in card_of(alice)
 
 
 # --- others -----------------------------------------------------------------------------------------------------------

@@ -232,6 +232,11 @@ def configs_of(card: str | None) -> list[str]:
     return list(_sections(_split(card)[1]))
 
 
+def section_of(text: str, config: str) -> str:
+    """The section of a config in a card with ``\n`` at the end of every line; "" if it has none."""
+    return _sections(text).get(config, "")
+
+
 # --- YAML -------------------------------------------------------------------------------------------------------------
 
 

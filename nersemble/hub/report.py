@@ -173,7 +173,7 @@ class DeleteReport:
         bytes: Bytes of both.
         past: More shards of theirs that only the history of ``main`` had.
         configs: Configs that had any of them.
-        changed: Configs whose shards or plan had them, if only in the words of a selection.
+        changed: Configs whose shards, plan or section of the card had them, if only in the words of a selection.
         emptied: Configs that have nothing left, and are gone.
         named: Configs that stay, and whose name has one of the ids, or a range with it.
         others: Files that stay of these and of configs without a plan any more, as this package did not make them.

@@ -16,6 +16,7 @@ from .client import RemoteFile
 from .held import Held
 from .report import DeleteReport
 from .theirs import CARD, is_shard, theirs_in
+from .unnaming import unname
 
 
 def parse_participants(participants: Any) -> tuple[int, ...]:
@@ -51,6 +52,8 @@ class _Config:
         plan_goes: Whether its plan goes.
         section_goes: Whether its section of the card goes.
         changes: Whether anything of it does.
+        is_named: Whether its section of the card names them, which need not be what a plan says: a push that was not
+            finished has none.
         problem: Why its plan, which stays, cannot be read; "" if it can.
     """
 
@@ -61,6 +64,7 @@ class _Config:
     plan_goes: bool
     section_goes: bool
     changes: bool
+    is_named: bool
     problem: str
 
 
@@ -93,7 +97,9 @@ class Without:
         # Shards that no plan has are of a push that was not finished, whose section says so.
         section_goes = changes and (nothing or (plan_goes and not unfinished(held.card, config)))
         others = [path for path in stay if path != start + PLAN_FILE] if plan_goes or section_goes else []
-        return _Config(gone, rest, others, left, plan_goes, section_goes, changes, "" if plan_goes else problem)
+        problem = "" if plan_goes else problem
+        is_named = not problem and unname(held.card, config, self._participants) != held.card
+        return _Config(gone, rest, others, left, plan_goes, section_goes, changes, is_named, problem)
 
     def _less(self, plan: PreparePlan) -> PreparePlan:
         """A plan without these participants, also in what it says of its selection."""
@@ -117,7 +123,7 @@ class Without:
         report.shards, report.files = len(shards), len(flat) - len(shards)
         report.bytes = sum(self._held.files[path].size for path in flat)
         report.found = tuple(sorted({int(path.split("/")[1]) for path in flat}))
-        report.changed = tuple(config for config, one in self._configs.items() if one.changes)
+        report.changed = tuple(config for config, one in self._configs.items() if one.changes or one.is_named)
         report.emptied = tuple(config for config, one in having.items() if one.section_goes)
         report.others = tuple(path for one in self._configs.values() for path in one.others)
         report.unread = tuple(config for config, one in self._configs.items() if one.problem)
@@ -129,7 +135,6 @@ class Without:
         from huggingface_hub import CommitOperationAdd, CommitOperationDelete
 
         operations: list[Any] = []
-        held, card = self._held, self._held.card or ""
         for config, one in self._configs.items():
             if not one.changes:
                 continue
@@ -139,17 +144,26 @@ class Without:
                 operations.append(CommitOperationDelete(f"{config}/{PLAN_FILE}"))
             elif one.left is not None:
                 operations.append(CommitOperationAdd(f"{config}/{PLAN_FILE}", one.left.to_json().encode()))
-            if not is_ours(card) and not (one.left or one.plan_goes):
-                continue  # somebody took out what this package wrote
-            if one.section_goes:
-                card = remove_config(card, config)
-            elif one.left is not None and one.left.units:
-                size = sum(held.files[path].size for path in one.rest)
-                # A push that was not finished stays one.
-                card = merge_card(card, one.left, size, incomplete=bool(unfinished(card, config)))
-        if card and card != held.card:
+        card = self._card()
+        if card and card != self._held.card:
             operations.append(CommitOperationAdd(CARD, card.encode()))
         return operations
+
+    def _card(self) -> str:
+        """The card as it should be."""
+        held, card = self._held, self._held.card or ""
+        for config, one in self._configs.items():
+            # Otherwise somebody took out what this package wrote.
+            if one.changes and (is_ours(card) or one.left or one.plan_goes):
+                if one.section_goes:
+                    card = remove_config(card, config)
+                elif one.left is not None and one.left.units:
+                    size = sum(held.files[path].size for path in one.rest)
+                    # A push that was not finished stays one.
+                    card = merge_card(card, one.left, size, incomplete=bool(unfinished(card, config)))
+            if not one.problem:
+                card = unname(card, config, self._participants) or ""
+        return card
 
     def problems(self) -> list[str]:
         """Plans that stay and cannot be read, and perhaps name them, in words."""
