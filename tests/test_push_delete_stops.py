@@ -126,9 +126,10 @@ def test_an_id_that_is_nowhere_ends_no_history_that_cannot_be_looked_at(alice):
     assert alice.repo.head.id == before
 
 
-def test_one_odd_answer_of_a_hub_does_not_cost_what_its_history_tells(alice, three):
+@pytest.mark.parametrize("route", ["commits", "refs", "stored"])
+def test_one_odd_answer_of_a_hub_does_not_cost_what_it_could_tell(alice, three, route):
     put_older(alice, three, 240)
-    alice.hub.faults.add("commits", answer(404), path="commits/main")
+    alice.hub.faults.add(route, answer(404))
     assert erase(alice).history_listed
     assert_left(alice, three, 240)
 
@@ -144,6 +145,7 @@ def test_a_hub_that_lists_no_history_is_told_of_what_the_head_had(alice, three):
     alice.hub.faults.add("commits", answer(404), times=99)
     report = erase(alice)
     assert report.forgotten == report.shards > 3
+    assert "look for those that no commit names" in str(report)
     assert_left(alice, three, 240)
 
 

@@ -96,8 +96,10 @@ class Client:
         return cast(Result, found)
 
     def _list(self, what: str, call: Callable[[], Result]) -> Result | None:
-        """The same of a question that not every hub knows: None from one that does not."""
+        """The same of a question that not every hub knows: None from one that says so twice."""
         found, failure = self._try(call)
+        if _is_unknown(failure):
+            found, failure = self._try(call)
         if failure is not None and not _is_unknown(failure):
             raise PushError(f"{what} failed: {failure}.{advice(failure)}")
         return found

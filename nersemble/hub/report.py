@@ -254,6 +254,8 @@ class DeleteReport:
             "This hub does not list its stored files: ask those who run it to delete what no commit names."
             if self.forgotten is None
             else f"{self.forgotten:,} stored files were deleted for good."
+            if self.history_listed
+            else f"{self.forgotten:,} stored files were deleted for good; look for those that no commit names."
         )
         lines.append("Copies that others made are beyond the hub's reach: tell whoever loaded this data set.")
         return "\n".join(lines)

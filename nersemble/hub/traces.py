@@ -89,9 +89,6 @@ class Survey:
         self.commits[ref], problems, called = [], list[str](), _called(ref)
         try:
             commits = self._client.commits(self._repo, ref)
-            if commits is None and ref == MAIN:
-                # Some hub may not know the question; one odd answer is not to cost what the history tells.
-                commits = self._client.commits(self._repo, ref)
         except PushError as error:
             problems.append(f"{called} could not be looked at ({words(error)})")
             commits = []
