@@ -197,6 +197,16 @@ def test_a_shard_that_only_the_history_had_goes_with_it_and_files_of_others_stay
     assert len([data for data in stored if data.endswith(b"of others")]) == 3
 
 
+def test_a_shard_that_somebody_takes_out_while_stored_files_are_deleted_goes_too(alice, three):
+    def take_out():
+        alice.api.delete_folder("heads/050", "alice/faces", repo_type="dataset")
+
+    alice.hub.faults.add("forget", run(take_out))
+    report = erase(alice)
+    assert report.forgotten == report.shards + sum(unit.participant == 50 for unit in three[1].units)
+    assert_left(alice, three, 50, 240)
+
+
 @pytest.mark.parametrize("seen", [True, False], ids=["looked at", "refused"])
 def test_a_shard_that_another_branch_has_or_may_have_stays(alice, three, seen):
     older, having, _ = put_older(alice, three, 55)

@@ -119,8 +119,7 @@ class _Deleting:
             return report
         # The history goes last, for it alone says which stored files are theirs: not before all of it was looked at.
         # It goes also if the hub refuses the stored files, since whoever can read the data set can load all in it.
-        goes = not self._survey.unread and (is_changed or self._survey.is_in_past)
-        left = self._forget(report, history=goes)
+        goes, left = self._forget_all(report, is_changed)
         if goes:
             problems += self._squash(report, message)
             # Nobody else will know of them.
@@ -196,6 +195,17 @@ class _Deleting:
             return ""
         return f"Nobody knows whether the commit was made; main's history and the stored files have {who} still."
 
+    def _forget_all(self, report: DeleteReport, is_changed: bool) -> tuple[bool, list[str]]:
+        """Delete the stored files that nothing needs: whether the history goes after it, and what cannot be done."""
+        left: list[str] = []
+        for _ in range(LOOKS):
+            goes = not self._survey.unread and (is_changed or self._survey.is_in_past)
+            left = self._forget(report, history=goes)
+            if not goes or not self._survey.is_outdated():
+                break
+            self._survey.look()
+        return goes and not self._survey.unread, left
+
     def _forget(self, report: DeleteReport, *, history: bool) -> list[str]:
         """Delete their stored files; what of that cannot be done, and why, in words."""
         try:
@@ -210,7 +220,7 @@ class _Deleting:
                 "knows them"
             )
             return [f"{problem} ({words(error)}){advice if history else ''}"]
-        report.forgotten = None if found is None else len(objects)
+        report.forgotten = None if found is None else (report.forgotten or 0) + len(objects)
         left = (
             f"{len(unsure):,} stored files of shards that main's history alone had, of whomever, were left, since what "
             "could not be looked at may have them: delete those that no commit names in the settings of the data set"

@@ -63,6 +63,14 @@ class Survey:
             if not self._is_gone:
                 return
 
+    def is_outdated(self) -> bool:
+        """Whether ``main`` has another head by now, as far as that can be told: its history has more then."""
+        try:
+            state = self._client.state(self._repo)
+        except PushError:
+            return False
+        return state is not None and self.head not in ("", MAIN, state.sha)
+
     def _look_once(self) -> None:
         for ref in self.commits:
             self._trees.pop(ref, None)
