@@ -11,7 +11,7 @@ from _pushing import DEPRECATED, Pushing, make
 from hub import Hub, answer, run, run_after
 from hub.repos import Change
 
-from nersemble.errors import PushError
+from nersemble.errors import PushError, SelectionError
 from nersemble.hub import committing
 from nersemble.hub.card import merge_card, unfinished
 from nersemble.prepare import PreparePlan
@@ -303,3 +303,11 @@ def test_two_deletions_at_once_leave_nothing_of_either(alice, three, route, at):
     erase(alice)
     assert fault.hits == 1
     assert_left(alice, three, 50, 240)
+
+
+def test_a_commit_that_the_token_may_not_make_says_so(alice, three):
+    alice.hub.faults.add("commit", answer(403), times=9)
+    with pytest.raises(PushError, match=r"403.*The token may not do this: make one that may write"):
+        erase(alice, 240)
+    with pytest.raises(SelectionError, match="message= is a text"):
+        erase(alice, 240, message=5)

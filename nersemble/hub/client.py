@@ -17,7 +17,7 @@ from typing import Any, TypeVar, cast
 from urllib.parse import quote
 
 from .. import __version__
-from ..errors import PushError
+from ..errors import PushError, SelectionError
 from .hushing import quiet
 from .retry import DONE, ODD, ODD_WORDS, CutOffError, Failure, Patience, attempt, local_words
 
@@ -287,6 +287,16 @@ class Client:
             f"Deleting stored files of {repo_id}",
             lambda: self._api.permanently_delete_lfs_files(repo_id, files, rewrite_history=False, repo_type="dataset"),
         )
+
+
+def check_message(message: Any) -> None:
+    """Check the message of a commit as a caller gives it.
+
+    Raises:
+        SelectionError: If it is no text.
+    """
+    if message is not None and not isinstance(message, str):
+        raise SelectionError(f"message= is a text, or None for the usual one, not {type(message).__name__}.")
 
 
 def _problem_of(given: Any) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 from ..errors import PushError
 from ..progress import Count, display, kind_for
-from .client import Client, NotThereError, RepoState
+from .client import Client, NotThereError, RepoState, advice, check_message
 from .guard import find_destination
 from .held import Held
 from .report import DeleteReport, told_ids
@@ -60,8 +60,9 @@ def delete(
     Raises:
         PushError: If the data set is not private or not one of ours, or if the message holds a secret; or if something
             is left or was refused on the way, all of which is named, once all else is done.
-        SelectionError: If ``participants`` names nobody.
+        SelectionError: If ``participants`` names nobody, or ``message`` is no text.
     """
+    check_message(message)
     wanted = parse_participants(participants)
     client = Client(token, endpoint)
     del token
@@ -181,7 +182,7 @@ class _Deleting:
             self._fate = self._told_fate(failure, is_done)
             if failure is not None and not patience.wait(failure, conflicts=True):
                 again = "" if self._fate else f" {_AGAIN}"
-                raise PushError(f"The commit to {self._repo} failed: {failure}.{again}")
+                raise PushError(f"The commit to {self._repo} failed: {failure}.{advice(failure)}{again}")
 
     def _told_fate(self, failure: Failure | None, is_done: bool) -> str:
         """What a commit has done, in words, for whoever hears of nothing after it; "" if it was refused."""

@@ -11,14 +11,14 @@ import hashlib
 import os
 import time
 
-from ..errors import PushError, SelectionError
+from ..errors import PushError
 from ..parallel import map_on_threads
 from ..prepare import PreparePlan
 from ..prepare.target import Target
 from ..prepare.work import LOOKS
 from ..progress import display, kind_for
 from .card import overrides
-from .client import Client, RemoteFile
+from .client import Client, RemoteFile, check_message
 from .committing import Committing, find_conflict
 from .guard import Destination, exposed_refusal, find_destination, warn_of_audience
 from .held import Held
@@ -72,8 +72,7 @@ def push(
         AudienceWarning: Who will be able to see the faces, if the data set is an organisation's.
     """
     began = time.monotonic()
-    if message is not None and not isinstance(message, str):
-        raise SelectionError(f"message= is a text, or None for the usual one, not {type(message).__name__}.")
+    check_message(message)
     client = Client(token, endpoint)
     del token
     target, destination = Target(folder), find_destination(client, repo_id)

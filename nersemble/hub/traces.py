@@ -152,7 +152,7 @@ class Survey:
             def read(path: str) -> bytes:
                 oid = files[path].oid
                 if oid not in self._texts:
-                    self._texts[oid] = self._client.read(self._repo, path, commit)
+                    self._texts[oid] = self._client.read(self._repo, path, commit, files[path])
                 return self._texts[oid]
 
             self._theirs[commit] = theirs_in(files, self._participants, read)
