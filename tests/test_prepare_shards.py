@@ -378,6 +378,35 @@ with Target("memory://somewhere").writing("a/shard.parquet") as part:
     assert list((tmp_path / "tmp").iterdir()) == [of_a_running_one]
 
 
+FULL = """
+import resource, fsspec
+from nersemble.errors import StorageError
+from nersemble.prepare.target import Target
+target = Target("memory://somewhere")
+fsspec.filesystem("memory").pipe("/somewhere/a/shard.parquet", bytes(1 << 20))
+resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 16, 1 << 16))
+def write():
+    with target.writing("a/other.parquet") as part, open(part, "wb") as file:
+        file.write(bytes(1 << 20))
+for act in (lambda: target.open_on_disk("a/shard.parquet"), write):
+    try:
+        act()
+    except StorageError as error:
+        print(error)
+"""
+
+
+def test_a_full_folder_for_temporary_files_is_named_and_not_the_store(tmp_path):
+    environ = {**os.environ, "TMPDIR": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", FULL], capture_output=True, text=True, env=environ)
+    assert done.stderr == ""
+    copied, written = done.stdout.splitlines()
+    for told, what in ((copied, "a copy of memory://"), (written, "what is on its way to memory://")):
+        assert told.startswith(f"The folder for temporary files, {tmp_path}, does not take {what}")
+        assert "Name one with more space in TMPDIR" in told
+    assert list(tmp_path.iterdir()) == [tmp_path / "home"]
+
+
 @pytest.mark.parametrize(
     "place", ["", "nersemble://out", "https://x.invalid/out", "nowhere://out", "memory://x", "simplecache::memory://x"]
 )

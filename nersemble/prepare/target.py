@@ -82,15 +82,27 @@ class Target:
         """
         if self._fs is None:
             return self.open(name)
-        copy = cast(BinaryIO, tempfile.TemporaryFile())  # noqa: SIM115 - the caller's to close
-        try:
-            with self.open(name) as file, self._asking("copied", name):
-                shutil.copyfileobj(file, copy, _BLOCK)
+        problem: OSError | None = None
+        with self.open(name) as file, contextlib.ExitStack() as stack:
+            try:
+                copy = stack.enter_context(cast(BinaryIO, tempfile.TemporaryFile()))  # noqa: SIM115
+                for block in self._blocks(file, name):
+                    copy.write(block)
                 copy.seek(0)
-        except BaseException:
-            copy.close()
-            raise
-        return copy
+                stack.pop_all()  # the caller's to close
+                return copy
+            except StorageError:  # the store's
+                raise
+            except OSError as error:
+                problem = error
+        raise no_room(f"a copy of {self.shown}/{name}", problem)
+
+    def _blocks(self, file: BinaryIO, name: str) -> Iterator[bytes]:
+        block = b"\0"
+        while block:
+            with self._asking("read", name):
+                block = file.read(_BLOCK)
+            yield block
 
     def has(self, name: str) -> bool:
         """Whether there is something of a name."""
@@ -186,13 +198,9 @@ class Target:
                 with contextlib.suppress(OSError):
                     os.unlink(part)
         if problem is not None:
-            said = f"{self.path(name)} cannot be written: {disk_problem(problem)}."
             if self._fs is not None:
-                said = (
-                    f"The folder for temporary files, {tempfile.gettempdir()}, does not take what is on its way to "
-                    f"{self.shown}: {disk_problem(problem)}. Name one with more space in TMPDIR."
-                )
-            raise StorageError(said, problem.errno)
+                raise no_room(f"what is on its way to {self.shown}", problem)
+            raise StorageError(f"{self.path(name)} cannot be written: {disk_problem(problem)}.", problem.errno)
 
     def _begin(self, name: str) -> str:
         if self._fs is not None:
@@ -246,6 +254,15 @@ class Target:
         while not place.exists():
             place = place.parent
         return shutil.disk_usage(place).free
+
+
+def no_room(what: str, problem: OSError) -> StorageError:
+    """The error that the folder for temporary files does not take something."""
+    return StorageError(
+        f"The folder for temporary files, {tempfile.gettempdir()}, does not take {what}: {disk_problem(problem)}. Name "
+        "one with more space in TMPDIR.",
+        problem.errno,
+    )
 
 
 def _without_password(text: str) -> str:

@@ -25,13 +25,13 @@ from ..layout import AssetPath, canonical_sequence
 from ..memory import give_back
 from ..opening import START_READ, open_video
 from ..parallel import map_on_threads
-from ..transport.base import disk_problem
 from ..video import VideoDecoder
 from ..video.decoder import FIRST_READ
 from .encode import SUFFIXES, encode_clip, picture_encoder
 from .job import Job, UnitResult
 from .shard import ShardWriter, features_of, is_undamaged, read_header
 from .stages import StageInput, run_stages, sealed
+from .target import no_room
 from .unit import Unit, UnitVideo
 from .view import UnitView
 
@@ -262,11 +262,7 @@ class _Kept:
             return cls(value["path"], (start, len(value["bytes"])))
         except OSError as error:
             problem = error
-        raise StorageError(
-            f"The folder for temporary files, {tempfile.gettempdir()}, does not take the encoded pictures of a unit: "
-            f"{disk_problem(problem)}. Name one with more space in TMPDIR",
-            problem.errno,
-        )
+        raise no_room("the encoded pictures of a unit", problem)
 
     def get(self, spool: Any) -> Any:
         """The value."""
