@@ -28,6 +28,7 @@ from hub import Hub  # noqa: E402
 
 from nersemble.demo import DemoServer, ensure_capture  # noqa: E402
 from nersemble.opening import close_videos  # noqa: E402
+from nersemble.prepare import PreparePlan  # noqa: E402
 
 
 @pytest.fixture(scope="session")
@@ -73,3 +74,11 @@ def hub(tmp_path: Path) -> Iterator[Hub]:
         yield server
     assert server.errors == []
     assert server.counts["elsewhere"] == 0
+
+
+@pytest.fixture(scope="session")
+def three(tmp_path_factory: pytest.TempPathFactory, demo_folder: Path) -> tuple[Path, PreparePlan]:
+    """Shards of three participants, and their plan, which no test may change."""
+    from _hub_cleaning import make_three
+
+    return make_three(tmp_path_factory.mktemp("three"), demo_folder)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from _hub_cleaning import erase, make_three, pushed
+from _hub_cleaning import erase, pushed
 from _pushing import DEPRECATED, Pushing, make
 from hub import Hub, answer, drop, drop_after, run
 
@@ -17,11 +17,6 @@ from nersemble.hub.delete import is_in_name, parse_participants
 from nersemble.prepare import PreparePlan
 
 pytestmark = DEPRECATED
-
-
-@pytest.fixture(scope="module")
-def three(tmp_path_factory: pytest.TempPathFactory, demo_folder: Path) -> tuple[Path, PreparePlan]:
-    return make_three(tmp_path_factory.mktemp("three"), demo_folder)
 
 
 @pytest.fixture

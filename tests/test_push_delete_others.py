@@ -7,20 +7,14 @@ import json
 from pathlib import Path
 
 import pytest
-from _hub_cleaning import erase, make_three, pushed
+from _hub_cleaning import erase, pushed
 from _pushing import DEPRECATED, Pushing, make
 from hub import Hub, answer, run, run_after
 
 from nersemble.errors import PushError
-from nersemble.prepare import PreparePlan
 
 pytestmark = DEPRECATED
 OUR_CARD = b"---\nlicense: other\n---\n# Our data\n"
-
-
-@pytest.fixture(scope="module")
-def three(tmp_path_factory: pytest.TempPathFactory, demo_folder: Path) -> tuple[Path, PreparePlan]:
-    return make_three(tmp_path_factory.mktemp("three"), demo_folder)
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
-from _hub_cleaning import erase, make_three, pushed
+from _hub_cleaning import erase, pushed
 from _pushing import DEPRECATED, Pushing, make
 from hub import Hub, answer, run, run_after
 from hub.repos import Change
@@ -14,14 +14,8 @@ from hub.repos import Change
 from nersemble.errors import PushError, SelectionError
 from nersemble.hub import committing
 from nersemble.hub.card import merge_card, unfinished
-from nersemble.prepare import PreparePlan
 
 pytestmark = DEPRECATED
-
-
-@pytest.fixture(scope="module")
-def three(tmp_path_factory: pytest.TempPathFactory, demo_folder: Path) -> tuple[Path, PreparePlan]:
-    return make_three(tmp_path_factory.mktemp("three"), demo_folder)
 
 
 @pytest.fixture
