@@ -19,6 +19,7 @@ from ..cores import usable_cores
 from ..errors import FrameError
 from .disposable import holds_parameter_sets, is_disposable
 from .entry import is_clean_start
+from .nal import holds_what_none_may
 from .outlook import Outlook, Wanted
 from .packets import PacketIndex, PacketReader
 from .slices import FrameNumbers
@@ -298,7 +299,8 @@ class PictureDecoder:
             packet.update(data)
             packet.pts = packet.dts = self._fed
             packet.is_keyframe = bool(self._index.keyframe[self._fed])
-            if self._fed in self._index.damaged:
+            index = self._index
+            if self._fed in index.damaged or holds_what_none_may(index.codec, index.extradata, data):
                 self._damaged.add(self._fed)
             rank = int(self._index.rank[self._fed])
             if self._index.shown[self._fed] and rank >= self._index.rank[self._origin]:
