@@ -7,6 +7,7 @@ is patched into the bytes with ``rewrite``.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import random
 import struct
@@ -60,7 +61,8 @@ def number_in(picture: np.ndarray) -> int | None:
 
 
 def x264(parameters: str) -> dict[str, str]:
-    return {"crf": "18", "x264-params": f"slices=1:threads=1:scenecut=0:{parameters}"}
+    """Options that give the same bytes every time; mbtree would read beside pictures as small as these."""
+    return {"crf": "18", "x264-params": f"slices=1:threads=1:scenecut=0:mbtree=0:{parameters}"}
 
 
 def x265(parameters: str) -> dict[str, str]:
@@ -299,7 +301,7 @@ VIDEOS: dict[str, Callable[[], bytes]] = {
     "low-delay.mp4": lambda: encode(options=x264("keyint=12:bframes=0")),
     "intra.mp4": lambda: encode(options=x264("keyint=1")),
     "intra-refresh.mp4": lambda: encode(options=x264("keyint=16:intra-refresh=1:bframes=0")),
-    "slices.mp4": lambda: encode(options={"x264-params": "slices=4:keyint=12:bframes=3"}),
+    "slices.mp4": lambda: encode(options={"x264-params": "slices=4:mbtree=0:keyint=12:bframes=3"}),
     "interlaced.mp4": lambda: encode(options=x264("keyint=12:bframes=3:tff=1")),
     "10-bit.mp4": lambda: encode(pix_fmt="yuv420p10le"),
     "avc3.mp4": lambda: encode(tag="avc3"),
@@ -377,6 +379,21 @@ def decode_all(path: Path) -> list[np.ndarray]:
     """The truth: every frame by plain sequential decoding, as ``(H, W, 3)`` uint8, turned as its file says."""
     with av.open(str(path)) as container:
         return [np.rot90(frame.to_ndarray(format="rgb24"), frame.rotation // 90) for frame in container.decode(video=0)]
+
+
+def decode_what_is_valid(path: Path) -> dict[int, np.ndarray]:
+    """By timestep, what one codec thread shows of every packet in order, where it finds no fault."""
+    pictures = {}
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        stream.thread_count = 1
+        stream.codec_context.options = {"err_detect": "explode"}
+        for packet in container.demux(stream):
+            with contextlib.suppress(av.FFmpegError):
+                for frame in packet.decode():
+                    if not frame.is_corrupt:
+                        pictures[round(frame.time * FPS)] = frame.to_ndarray(format="rgb24")
+    return pictures
 
 
 def with_cover(data: bytes, mux: str) -> bytes:
