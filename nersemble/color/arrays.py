@@ -13,10 +13,13 @@ from .polynomial import evaluate
 from .srgb import HIGHEST, PLACE_BITS, decode_srgb, encode_srgb, tables, truncate_to_uint8
 from .threads import share_out
 
-#: Pixels at once: few enough for a cache, and so many that threads seldom wait for each other between two calls.
-BLOCK = 1 << 17
-#: The same in float64, where all terms of a pixel are kept.
-EXACT_BLOCK = 1 << 14
+#: Bytes of a plane of the pixels at once: few enough for a cache, and so many that threads seldom wait for each other
+#: between two calls.
+PLANE = 1 << 19
+#: Pixels at once in float64, where all terms of a pixel are kept.
+EXACT_BLOCK = 1 << 13
+#: More wait for each other's calls longer than they work, and each works in some ten planes of its own.
+MOST_THREADS = 4
 _PLACE = np.int32((1 << PLACE_BITS) - 1)
 
 
@@ -25,14 +28,14 @@ def correct_uint8(pixels: NDArray[np.uint8], plan: Plan, corrected: NDArray[np.u
 
     def work(start: int, stop: int) -> None:
         block = _Block(plan)
-        for first in range(start, stop, BLOCK):
-            last = min(first + BLOCK, stop)
+        for first in range(start, stop, block.size):
+            last = min(first + block.size, stop)
             if plan.hopeless:
                 correct_exactly(pixels[first:last], plan, corrected[first:last])
             else:
                 block.correct(pixels[first:last], corrected[first:last])
 
-    share_out(work, len(pixels))
+    share_out(work, len(pixels), most=MOST_THREADS)
 
 
 def correct_floats(pixels: NDArray[Any], plan: Plan, corrected: NDArray[np.float64]) -> None:
@@ -43,7 +46,7 @@ def correct_floats(pixels: NDArray[Any], plan: Plan, corrected: NDArray[np.float
             last = min(first + EXACT_BLOCK, stop)
             corrected[first:last] = encode_srgb(_linear(decode_srgb(pixels[first:last].astype(np.float64)), plan))
 
-    share_out(work, len(pixels))
+    share_out(work, len(pixels), most=MOST_THREADS)
 
 
 def correct_exactly(pixels: NDArray[np.uint8], plan: Plan, corrected: NDArray[np.uint8]) -> None:
@@ -79,17 +82,18 @@ class _Block:
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
         dtype = plan.rows.dtype
+        self.size = size = PLANE // dtype.itemsize
         self.decoded = tables().decoded.astype(dtype)
         # What this takes across the next threshold is redone.
         self.cells = tables().cells + np.int32(plan.unsure)
-        self.channels = np.empty((3, BLOCK), dtype)
-        self.linear = np.empty(BLOCK, dtype)
-        self.spare = np.empty((4, BLOCK), dtype)
-        self.index = np.empty(BLOCK, np.intp)
-        self.fixed = np.empty(BLOCK, np.int32)
-        self.found = np.empty(BLOCK, np.int32)
-        self.near = np.empty(BLOCK, np.bool_)
-        self.unsure = np.empty(BLOCK, np.bool_)
+        self.channels = np.empty((3, size), dtype)
+        self.linear = np.empty(size, dtype)
+        self.spare = np.empty((4, size), dtype)
+        self.index = np.empty(size, np.intp)
+        self.fixed = np.empty(size, np.int32)
+        self.found = np.empty(size, np.int32)
+        self.near = np.empty(size, np.bool_)
+        self.unsure = np.empty(size, np.bool_)
         self.highest = dtype.type(HIGHEST).view(np.int32 if dtype == np.float32 else np.int64)
         self.level_byte = 2 if sys.byteorder == "little" else 1
         self.rows = [row.tolist() for row in plan.rows]

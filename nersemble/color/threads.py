@@ -16,13 +16,14 @@ from ..cores import usable_cores
 PIXELS_A_THREAD = 1 << 17
 
 
-def share_out(work: Callable[[int, int], None], count: int, parts_a_thread: int = 1) -> None:
+def share_out(work: Callable[[int, int], None], count: int, parts_a_thread: int = 1, most: int | None = None) -> None:
     """Call ``work(start, stop)`` for parts of ``range(count)``, side by side where that pays.
 
     A thread that is done with its part takes the next one: with several for each, a busy core does not hold up the
-    others.  An error in any part is raised, once all threads have ended.
+    others.  There are at most ``most`` threads.  An error in any part is raised, once all threads have ended.
     """
-    workers = max(1, min(usable_cores(), count // PIXELS_A_THREAD))
+    cores = usable_cores()
+    workers = max(1, min(cores, most or cores, count // PIXELS_A_THREAD))
     parts = workers * parts_a_thread if workers > 1 else 1
     bounds = [count * part // parts for part in range(parts + 1)]
     numbers = itertools.count()  # which threads can share
