@@ -3,7 +3,8 @@
 PYTHON is one of an environment with the kit: ``pip install --no-deps nersemble_data==0.0.6``, with ``colour-science``.
 Kit, NumPy, numba and, where it is installed, torch take turns, each in a process of its own that stays and corrects a
 frame of 3208 x 2200 a few times when told to.  Seconds are of one frame; memory is the process's peak, above what it
-had before the first: what an allocator keeps between calls counts.
+had before the first: what an allocator keeps between calls counts.  Where torch has a GPU, it corrects a frame that
+lies there, and memory is the GPU's.
 """
 
 from __future__ import annotations
@@ -17,10 +18,13 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 SHAPE = (3208, 2200, 3)
 WIDTHS = (3, 10, 20, 35)
+TORCH = ("torch", "torch on GPU")
 TIMES_THE_KIT = {"numba": 130, "NumPy": 10}
 #: Calls in a turn, for each of which the least counts.  After a pause the cores of a virtual machine take up to 5 ms to
 #: wake up, which is as long as a call.
@@ -58,7 +62,7 @@ def make_inputs(folder: Path) -> None:
 
 def start_peers(kit_python: str | None, folder: str, stack: contextlib.ExitStack) -> dict[str, subprocess.Popen[str]]:
     """Each peer that is installed, waiting."""
-    pythons = {"numba": sys.executable, "NumPy": sys.executable, "torch": sys.executable}
+    pythons = {"numba": sys.executable, "NumPy": sys.executable, **dict.fromkeys(TORCH, sys.executable)}
     if kit_python:
         pythons = {"kit": kit_python, **pythons}
     peers = {}
@@ -74,7 +78,7 @@ def start_peers(kit_python: str | None, folder: str, stack: contextlib.ExitStack
         stack.callback(process.kill)
         if process.stdout.readline().strip() == "ready":
             peers[name] = process
-        elif name != "torch":
+        elif name not in TORCH:
             raise SystemExit(f"{name} does not work with {python}")
     return peers
 
@@ -135,9 +139,10 @@ def serve(name: str) -> None:
     import numpy as np
 
     frame = np.load("frame.npy")
-    correct = corrector(name)
+    put, correct, get, memory = corrector(name)
+    frame = put(frame)
     reset_peak()
-    before = peak()
+    before = memory()
     print("ready", flush=True)
     saved = set()
     for line in sys.stdin:
@@ -150,22 +155,22 @@ def serve(name: str) -> None:
             corrected = correct(frame, ccm)
             now = {"wall": time.perf_counter() - begin, "cpu": time.process_time() - cpu}
             took = {key: min(took[key], now[key]) for key in took}
-        took["memory"] = peak() - before
+        took["memory"] = memory() - before
         if line not in saved:
-            np.save(f"{name}.npy", np.asarray(corrected))
+            np.save(f"{name}.npy", get(corrected))
             saved.add(line)
         del corrected
         print(json.dumps(took), flush=True)
 
 
-def corrector(name: str):
-    """The call of a peer, ready and warm."""
+def corrector(name: str) -> tuple[Callable[..., Any], ...]:
+    """What makes a peer's picture of an array, its call, ready and warm, the way back, and the bytes that it has."""
     import numpy as np
 
     if name == "kit":
         from nersemble_data.util.color_correction import correct_color
 
-        return correct_color
+        return np.asarray, correct_color, np.asarray, peak
     import nersemble
 
     backend = {"numba": "numba", "NumPy": "numpy"}.get(name, "auto")
@@ -174,11 +179,27 @@ def corrector(name: str):
         return nersemble.correct_color(frame, ccm, backend=backend)
 
     correct(np.zeros((2, 2, 3), np.uint8), np.eye(3))
-    if name != "torch":
-        return correct
+    if name not in TORCH:
+        return np.asarray, correct, np.asarray, peak
     import torch
 
-    return lambda frame, ccm: correct(torch.from_numpy(frame), ccm).numpy()
+    if name == "torch":
+        return torch.from_numpy, correct, torch.Tensor.numpy, peak
+
+    def correct_there(frame, ccm):
+        corrected = correct(frame, ccm)
+        torch.cuda.synchronize()
+        return corrected
+
+    if not torch.cuda.is_available():
+        raise SystemExit(1)
+    correct_there(torch.zeros((2, 2, 3), dtype=torch.uint8, device="cuda"), np.eye(3))
+    return (
+        lambda frame: torch.from_numpy(frame).cuda(),
+        correct_there,
+        lambda corrected: corrected.cpu().numpy(),
+        torch.cuda.max_memory_allocated,
+    )
 
 
 def reset_peak() -> None:

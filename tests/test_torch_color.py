@@ -1,4 +1,4 @@
-"""Colour correction of torch tensors.  Runs where torch is installed on purpose."""
+"""Colour correction of torch tensors, on the CPU and on a GPU where there is one.  Runs where torch is installed."""
 
 from __future__ import annotations
 
@@ -16,20 +16,27 @@ from nersemble.color.tensors import correct_uint8_tensor
 from nersemble.cores import usable_cores
 from nersemble.errors import CalibrationError
 
+DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
+
+
+@pytest.fixture(params=DEVICES)
+def device(request):
+    return request.param
+
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("width", WIDTHS)
-def test_levels_are_those_of_the_formulas(width, kind):
+def test_levels_are_those_of_the_formulas(width, kind, device):
     for seed in range(3):
         image, ccm = picture(seed=seed), matrix(kind, width, seed)
-        tensor = torch.from_numpy(image)
+        tensor = torch.from_numpy(image).to(device)
         right = expected(image, ccm)
-        as_array = nersemble.correct_color(tensor, ccm)
+        corrected = nersemble.correct_color(tensor, torch.from_numpy(ccm).to(device))
         # What devices other than the CPU compute with.
         by_operators = correct_uint8_tensor(tensor.reshape(-1, 3), plan_correction(ccm)).reshape(tensor.shape)
-        for corrected in (as_array, by_operators):
-            assert corrected.dtype == torch.uint8
-            off = np.abs(corrected.numpy().astype(int) - right)
+        for levels in (corrected, by_operators):
+            assert (levels.dtype, levels.device) == (torch.uint8, tensor.device)
+            off = np.abs(levels.cpu().numpy().astype(int) - right)
             assert off.max() <= 1
             assert np.count_nonzero(off) <= off.size // 10_000
 
@@ -37,19 +44,20 @@ def test_levels_are_those_of_the_formulas(width, kind):
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("width", WIDTHS)
-def test_floats_are_those_of_the_formulas(width, kind, dtype):
+def test_floats_are_those_of_the_formulas(width, kind, dtype, device):
     image, ccm = picture() / 255, matrix(kind, width)
     image[0, :3] = [[-0.1, 1.2, 0.5], [np.nan, 0, 1], [0.04, 0.0404, 0.041]]
-    corrected = nersemble.correct_color(torch.from_numpy(image).to(dtype), ccm)
-    assert corrected.dtype == dtype
+    tensor = torch.from_numpy(image).to(device, dtype)
+    corrected = nersemble.correct_color(tensor, ccm)
+    assert (corrected.dtype, corrected.device) == (dtype, tensor.device)
     right = expected(image, ccm)
     # Where terms cancel, the steep end of the curve makes their rounding larger.
     tolerance = 13 * 30 * torch.finfo(dtype).eps * max(1, np.abs(ccm).sum())
-    assert np.allclose(corrected.numpy(), right, rtol=tolerance, atol=tolerance, equal_nan=True)
+    assert np.allclose(corrected.cpu().numpy(), right, rtol=tolerance, atol=tolerance, equal_nan=True)
 
 
-def test_channels_can_come_first():
-    last = torch.from_numpy(picture()[:120].reshape(2, 60, 53, 3))
+def test_channels_can_come_first(device):
+    last = torch.from_numpy(picture()[:120].reshape(2, 60, 53, 3)).to(device)
     first = last.permute(0, 3, 1, 2)
     ccm = matrix("realistic", 10)
     for one, other in [(first, last), (first.contiguous(), last), (first / 255, last / 255)]:
@@ -58,20 +66,20 @@ def test_channels_can_come_first():
         torch.testing.assert_close(corrected.movedim(1, -1), nersemble.correct_color(other, ccm))
 
 
-def test_views_empty_and_single_pixels_are_corrected():
-    image, ccm = torch.from_numpy(picture()), torch.from_numpy(matrix("realistic", 10))
+def test_views_empty_and_single_pixels_are_corrected(device):
+    image, ccm = torch.from_numpy(picture()).to(device), torch.from_numpy(matrix("realistic", 10))
     whole = nersemble.correct_color(image, ccm)
     assert torch.equal(nersemble.correct_color(image[2:-3, ::2].flip(0), ccm), whole[2:-3, ::2].flip(0))
     assert torch.equal(nersemble.correct_color(image[3, 4], ccm), whole[3, 4])
     assert nersemble.correct_color(image[:0], ccm).shape == image[:0].shape
     assert nersemble.correct_color(image[:0] / 255, ccm).shape == image[:0].shape
-    assert torch.equal(image, torch.from_numpy(picture()))
+    assert torch.equal(image.cpu(), torch.from_numpy(picture()))
 
 
 @pytest.mark.parametrize("width", [3, 10, 35])
-def test_gradients_are_those_of_differences(width):
+def test_gradients_are_those_of_differences(width, device):
     generator = torch.Generator().manual_seed(0)
-    image = torch.rand((4, 5, 3), generator=generator, dtype=torch.float64).requires_grad_()
+    image = torch.rand((4, 5, 3), generator=generator, dtype=torch.float64).to(device).requires_grad_()
     assert torch.autograd.gradcheck(lambda one: nersemble.correct_color(one, matrix("realistic", width)), image)
 
 

@@ -11,7 +11,7 @@ import torch
 from .plan import Plan
 from .srgb import KNEE, tables
 
-#: Pixels at once: 35 terms of none are kept, some ten planes of float64 are.
+#: Pixels at once: 35 terms of none are kept, eight planes of float64 are.
 BLOCK = 1 << 20
 #: Kinds of device without float64.
 _WITHOUT_FLOAT64 = ("mps",)
@@ -24,7 +24,8 @@ def correct_uint8_tensor(pixels: torch.Tensor, plan: Plan) -> torch.Tensor:
     thresholds = torch.from_numpy(tables().thresholds[1:-1]).to(device)
     corrected = torch.empty_like(pixels, memory_format=torch.contiguous_format)
     for start in range(0, len(pixels), BLOCK):
-        channels = decoded[pixels[start : start + BLOCK].long()].unbind(1)
+        block = pixels[start : start + BLOCK]
+        channels = tuple(decoded[block[:, channel].long()] for channel in range(3))
         for row, linear in enumerate(_linear(channels, plan)):
             corrected[start : start + BLOCK, row] = torch.bucketize(linear, thresholds, right=True).to(torch.uint8)
     return corrected
@@ -51,7 +52,10 @@ def _linear(channels: tuple[torch.Tensor, ...], plan: Plan) -> list[torch.Tensor
         for row in range(3):
             value = float(plan.ccm[row, column])
             # `alpha` multiplies and adds with one rounding, as BLAS does for the kit.
-            rows[row] = rows[row] + value if term is None else torch.add(rows[row], term, alpha=value)
+            if term is None:
+                rows[row] += value
+            else:
+                rows[row].add_(term, alpha=value)
     return rows
 
 
