@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from _cluster_model import Cluster, Hub, UnitCost, bounds_of_run, fit_slowdown, seconds_of_run
-from _prepare_data import DEFAULT, capture_of_terms, plan_of
+from _prepare_data import DEFAULT, capture_of_sequences, plan_of
 
 from nersemble.cores import usable_cores
 from nersemble.engines.local import LocalEngine
@@ -27,7 +27,7 @@ from nersemble.layout import SERIALS
 VIDEOS, FRAMES_A_VIDEO, ALL_BYTES, CAMERAS = 170_631, 430, 1490e9, 16
 MOST_ERROR = 0.10
 GBIT = 1e9 / 8
-KIND, FULL = "h264 gop 30", (slice(0, 1), "0:90", 30)
+FULL = (slice(0, 1), "0:90", 30)
 #: By the number of workers: cameras, timesteps and moments of a unit.  No frame that is predicted was fitted to.
 FITTED = {1: (slice(0, 3), "0:180", 36), 2: (slice(3, 9), "0:180", 36)}
 PREDICTED = {1: (slice(9, 12), "180:380", 60), 2: (slice(9, 16), "180:380", 60)}
@@ -68,11 +68,11 @@ class Here:
     """Runs on the machine that this script is on."""
 
     def __init__(self, data: Path, scratch: Path) -> None:
-        self.data, self.scratch = capture_of_terms(data, 3), scratch
+        self.data, self.scratch = capture_of_sequences(data, 1), scratch
 
     def plan(self, cameras: slice, timesteps: str, chunk: int, scale: float | None = 0.25) -> Any:
         asked = {"timesteps": timesteps, "scale": scale, "color_correction": True}
-        return plan_of(str(self.data), kind=KIND, cameras=list(SERIALS[cameras]), chunk=chunk, **asked)
+        return plan_of(str(self.data), cameras=list(SERIALS[cameras]), chunk=chunk, **asked)
 
     def run(self, plan: Any, workers: int) -> Run:
         results, ends = [], []

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import itertools
 import json
 import shutil
 import statistics
@@ -21,9 +22,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from _frame_data import FRAMES, HEIGHT, PARTICIPANT, WIDTH, video_path
+from _frame_data import FRAMES, HEIGHT, PARTICIPANT, WIDTH
 from _prepare_clients import status_of
-from _prepare_data import DEFAULT, capture_of_terms, environment_of_clients, plan_of, without_numba
+from _prepare_data import (
+    DEFAULT,
+    capture_of_sequences,
+    capture_of_terms,
+    environment_of_clients,
+    plan_of,
+    sequences_of,
+    without_numba,
+)
 from _processes import measure_process
 
 from nersemble.cores import usable_cores
@@ -33,7 +42,7 @@ from nersemble.prepare.unit import Unit
 from nersemble.video.decoder import BYTES_A_PIXEL, PICTURES_HELD
 
 HERE = Path(__file__).parent
-KIND, SCALE = "h264 gop 30", 0.25
+SCALE = 0.25
 FFMPEG, KIT, BOTH = "ffmpeg to JPG", "the kit on a JPG, a sample", "ffmpeg, then the kit"
 PLAIN, COLOUR, NUMPY = "nersemble", "nersemble, colour", "nersemble, colour, NumPy alone"
 ONE, INSIDE, LOOP = "nersemble, colour, 1 worker", "  the same, the run alone", "  its units in a loop"
@@ -60,9 +69,10 @@ class Bench:
 
     def __init__(self, options: argparse.Namespace, folder: Path) -> None:
         self.options, self.folder = options, folder
-        self.data = capture_of_terms(options.data, options.terms)
+        self.data = capture_of_terms(capture_of_sequences(options.data, options.sequences), options.terms)
+        self.sequences = sequences_of(options.sequences)
         self.cameras = list(SERIALS[: options.cameras])
-        self.pictures = options.cameras * options.frames
+        self.pictures = options.sequences * options.cameras * options.frames
         self.took: dict[str, list[Took]] = defaultdict(list)
         self.cpu_of_stages: dict[str, list[float]] = defaultdict(list)
         self.bytes_a_picture = 0.0
@@ -72,7 +82,7 @@ class Bench:
     def plan(self, colour: bool, **other: Any) -> dict[str, Any]:
         """Arguments of ``plan_of``."""
         asked = {"data": str(self.data), "cameras": self.cameras, "timesteps": f"0:{self.options.frames}"}
-        return {"kind": KIND, **asked, "scale": SCALE, "color_correction": colour, **other}
+        return {"sequences": self.sequences, **asked, "scale": SCALE, "color_correction": colour, **other}
 
     def client(
         self, what: str, given: dict[str, Any], python: str = sys.executable, **environment: str
@@ -109,6 +119,10 @@ class Bench:
                 given = {"plan": self.plan(colour), "out": str(self.folder / "out"), "workers": cores}
                 self.took[START].append(self.client("run", given)[0])
             self.clear()
+        if not self.options.peers_only:
+            self._one_worker()
+
+    def _one_worker(self) -> None:
         for name, what in ((ONE, "run"), (LOOP, "loop")):
             took, said = self.prepare(what, True)
             self.took[name].append(took if name == ONE else Took(said["seconds"], took.cpu))
@@ -124,10 +138,11 @@ class Bench:
     def _ffmpeg_and_kit(self) -> None:
         wall = cpu = 0.0
         paths: list[Path] = []
-        for serial in self.cameras:
-            out = self.folder / "out" / serial
+        for sequence, serial in itertools.product(self.sequences, self.cameras):
+            out = self.folder / "out" / sequence / serial
             out.mkdir(parents=True)
-            command = ["ffmpeg", "-v", "error", "-i", str(video_path(self.data, KIND, serial))]
+            video = self.data / str(AssetPath("video", PARTICIPANT, sequence, serial))
+            command = ["ffmpeg", "-v", "error", "-i", str(video)]
             command += ["-frames:v", str(self.options.frames), "-vf", "scale=iw/4:ih/4", "-q:v", "2"]
             usage = measure_process([*command, str(out / "%05d.jpg")], environment_of_clients(), "", self.folder)
             if usage.problem:
@@ -187,7 +202,7 @@ class Bench:
 
         print(f"\n{'':34}{'wall ms a frame':>18}{'CPU ms a frame':>18}")
         print(f"{'':34}{'min':>9}{'median':>9}{'min':>9}{'median':>9}")
-        for name in (FFMPEG, KIT, BOTH, PLAIN, COLOUR, NUMPY, START, ONE, INSIDE, LOOP, STAGES):
+        for name in self.took:
             print(f"{name:34}{milliseconds(name, lambda t: t.wall)}{milliseconds(name, lambda t: t.cpu)}".rstrip())
         for stage, spent in self.cpu_of_stages.items():
             print(f"    {stage:30}{'':18}{min(spent) * 1e3:9.2f}{statistics.median(spent) * 1e3:9.2f}")
@@ -203,6 +218,10 @@ class Bench:
         for name in (COLOUR, NUMPY):
             ratio = self.ratio(BOTH, name)
             judge(f"{name}: {ratio:.1f} times as fast as {BOTH}, at least {LEAST_OF_KIT}", ratio >= LEAST_OF_KIT)
+        if not self.options.peers_only:
+            self._judge_one_worker()
+
+    def _judge_one_worker(self) -> None:
         ratio = self.ratio(ONE, STAGES, "cpu")
         judge(
             f"1 worker: {ratio:.3f} times the CPU of its stages, at most {MOST_OF_STAGES:.2f}", ratio <= MOST_OF_STAGES
@@ -247,6 +266,10 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--sample", type=int, default=40, help="pictures that the kit corrects in a round (40)")
     parser.add_argument("--terms", type=int, default=3, help="columns of the colour-correction matrices (3)")
+    parser.add_argument(
+        "--sequences", type=int, default=1, help="with as many videos each; 16 cores need 4 or more (1)"
+    )
+    parser.add_argument("--peers-only", action="store_true", help="leave out what is measured of one worker")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         bench = Bench(options, Path(folder))
@@ -258,8 +281,9 @@ def main() -> None:
             print(f"round {number + 1} of {options.rounds}", file=sys.stderr)
             bench.round()
         print(
-            f"{options.cameras} videos of {options.frames} frames, {WIDTH} x {HEIGHT}, matrices of {options.terms}"
-            f" columns, {usable_cores()} cores, {options.rounds} rounds; {bench.bytes_a_picture / 1e3:.0f} kB a picture"
+            f"{bench.pictures // options.frames} videos of {options.frames} frames, {WIDTH} x {HEIGHT}, "
+            f"matrices of {options.terms} columns, {usable_cores()} cores, {options.rounds} rounds; "
+            f"{bench.bytes_a_picture / 1e3:.0f} kB a picture"
         )
         bench.show()
         bench.judge()
