@@ -14,7 +14,6 @@ from _videos import decode_all, number_in, picture_of
 
 from nersemble.errors import FrameError
 from nersemble.video import VideoDecoder
-from nersemble.video.nal import holds_what_none_may
 from nersemble.video.slices import FrameNumbers, frame_number
 
 IDR, REFERENCE, OTHER = 0x65, 0x61, 0x01
@@ -200,33 +199,3 @@ def test_a_field_without_a_partner_is_refused(tmp_path, lone):
     """A pass in order may or may not show it, and counts accordingly."""
     with pytest.raises(FrameError, match=f"picture {lone} has one of its two alone"):
         VideoDecoder(in_fields(tmp_path, 12, lone=lone))
-
-
-@pytest.mark.parametrize(
-    ("inside", "broken"),
-    [
-        ("41 00 00 03 00 00 03 01 80", False),
-        ("41 00 00 04 80 00", False),  # what some write who cut at start codes of three bytes
-        ("41 9a 00 00 00 80", True),
-        ("41 9a 00 00 01 80", True),
-        ("41 9a 00 00 02 80", True),
-        ("41 9a 80 00 00", True),
-        ("41 9a 80 00 00 00 00 00", True),
-    ],
-)
-@pytest.mark.parametrize("codec", ["h264", "hevc"])
-def test_units_hold_no_zeros_in_a_row(codec, inside, broken):
-    unit = bytes.fromhex(inside)
-    record = b"\1" + b"\xff" * 30
-    good = bytes.fromhex("00000003 41 9a 80")
-    alone = len(unit).to_bytes(4, "big") + unit
-    for packet in (alone, good + alone, alone + good, alone + bytes(4) + good):
-        assert holds_what_none_may(codec, record, packet) == broken
-    assert not holds_what_none_may("vp9", b"", alone)
-
-
-def test_between_start_codes_zeros_may_lead_to_the_next():
-    good = bytes.fromhex("00000001 41 9a 80 000000000001 01 9e 80 00000000")
-    assert not holds_what_none_may("h264", b"", good)
-    for hole in ("00000000 80", "000002 80"):
-        assert holds_what_none_may("h264", b"", good + bytes.fromhex("000001 41 9a" + hole))

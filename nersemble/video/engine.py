@@ -19,7 +19,7 @@ from ..cores import usable_cores
 from ..errors import FrameError
 from .disposable import holds_parameter_sets, is_disposable
 from .entry import is_clean_start
-from .nal import holds_what_none_may
+from .holes import Holes
 from .outlook import Outlook, Wanted
 from .packets import PacketIndex, PacketReader
 from .slices import FrameNumbers
@@ -51,6 +51,7 @@ class PictureDecoder:
     def __init__(self, index: PacketIndex, packets: PacketReader, remote: bool) -> None:
         self._index = index
         self._packets = packets
+        self._holes = Holes(index, packets)
         self._remote = remote
         self._context: Any = None
         self._threads = self._asked = 1  # that it has, and that the last picture asked for
@@ -299,8 +300,7 @@ class PictureDecoder:
             packet.update(data)
             packet.pts = packet.dts = self._fed
             packet.is_keyframe = bool(self._index.keyframe[self._fed])
-            index = self._index
-            if self._fed in index.damaged or holds_what_none_may(index.codec, index.extradata, data):
+            if self._fed in self._index.damaged or self._holes.is_in(self._fed, data):
                 self._damaged.add(self._fed)
             rank = int(self._index.rank[self._fed])
             if self._index.shown[self._fed] and rank >= self._index.rank[self._origin]:

@@ -6,10 +6,8 @@ import re
 from collections.abc import Iterator
 
 _LENGTH_SIZE_AT = {"h264": 4, "hevc": 21}
-#: What no unit holds, nor ends in (H.264 7.4.1, H.265 7.4.2).  One zero at the end may be left of a longer start code,
-#: and between start codes zeros may go on to the next.
-_NEVER_IN_UNITS = re.compile(rb"\x00\x00(?:[\x00-\x02]|\Z)")
-_NEVER_BETWEEN_CODES = re.compile(rb"\x00\x00\x00+[^\x00\x01]|\x00\x00\x02")
+#: With the zero that may stand in front of it.
+_START_CODE = re.compile(rb"\x00?\x00\x00\x01")
 
 
 def split_units(codec: str, extradata: bytes, packet: bytes) -> Iterator[bytes]:
@@ -24,7 +22,7 @@ def split_units(codec: str, extradata: bytes, packet: bytes) -> Iterator[bytes]:
                 yield packet[position : position + length]
             position += length
         return
-    for piece in packet.split(b"\0\0\1")[1:]:
+    for piece in _START_CODE.split(packet)[1:]:
         if piece:
             yield piece
 
@@ -41,25 +39,6 @@ def split_heads(codec: str, extradata: bytes, packet: bytes, length: int) -> lis
         if position > start:
             found.append(packet[start : min(position, start + length)])
     return found if position == len(packet) else []
-
-
-def holds_what_none_may(codec: str, extradata: bytes, packet: bytes) -> bool:
-    """Whether bytes stand in the packet's units that encoders keep out of them, as where a hole was filled with zeros.
-
-    Codecs read such a hole as pictures or parts of them that stay as they were, and do not complain.
-    """
-    if codec not in _LENGTH_SIZE_AT:
-        return False
-    size = _length_size(codec, extradata)
-    if not size:
-        return _NEVER_BETWEEN_CODES.search(packet) is not None
-    position = 0
-    while position + size < len(packet):
-        start = position + size
-        position = start + int.from_bytes(packet[position:start], "big")
-        if _NEVER_IN_UNITS.search(packet, start, position):
-            return True
-    return False
 
 
 def is_configuration(extradata: bytes, at: int) -> bool:
