@@ -168,6 +168,8 @@ def _format(context: Any) -> dict[str, Any]:
     """What a codec context has from its container, as far as it is known and can be given to another one."""
     found = {}
     for name in FORMAT:
+        if name == "pix_fmt" and context.format is None:  # to ask for the name of none ends the process in PyAV 17
+            continue
         try:
             value = getattr(context, name)
         except UnicodeDecodeError:  # a tag beyond ASCII, which PyAV cannot hand on
