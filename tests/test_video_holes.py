@@ -99,8 +99,8 @@ def repacked(path: Path, target: Path, behind: bytes) -> Path:
                 position = stop
             if units:
                 longer = av.Packet(b"".join(len(unit).to_bytes(4, "big") + unit for unit in units))
-                longer.pts, longer.dts, longer.time_base = packet.pts, packet.dts, packet.time_base
-                longer.is_keyframe, longer.stream = packet.is_keyframe, stream
+                longer.pts, longer.dts, longer.duration = packet.pts, packet.dts, packet.duration
+                longer.time_base, longer.is_keyframe, longer.stream = packet.time_base, packet.is_keyframe, stream
                 out.mux(longer)
     return target
 
