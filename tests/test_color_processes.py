@@ -125,6 +125,14 @@ def test_the_parts_cover_all_once_and_no_thread_stays():
     assert not [thread for thread in threading.enumerate() if thread.name == "nersemble-color"]
 
 
+@pytest.mark.parametrize(("most", "parts"), [(1, 1), (2, min(2, usable_cores())), (None, min(7, usable_cores()))])
+def test_no_more_threads_are_used_than_told(most, parts):
+    """Each takes one part; NumPy's memory and pace depend on how many there are."""
+    done = []
+    share_out(lambda start, stop: done.append((start, stop)), 7 * PIXELS_A_THREAD, most=most)
+    assert len(done) == parts
+
+
 @pytest.mark.parametrize("first_part", [True, False])
 def test_an_error_in_a_part_is_raised(first_part):
     def work(start: int, stop: int) -> None:
