@@ -87,7 +87,9 @@ def _read_group(group: list[FrameReference], threads: int | None) -> Iterator[tu
     with _lease(group[0].path, min(at)) as decoder:
         at_first, at_last = _sizes(decoder, group[0].options)
         for timestep, picture in decoder.read_many(at, at_first, threads):
-            yield at[timestep], _finish(at[timestep], picture, at_last)
+            finished = _finish(at[timestep], picture, at_last)
+            del picture  # not held while the next one is decoded
+            yield at[timestep], finished
 
 
 def _lease(path: str, timestep: int) -> contextlib.AbstractContextManager[VideoDecoder]:

@@ -14,7 +14,7 @@ class LocalEngine:
     """Runs units in processes of this machine.
 
     Args:
-        workers: How many; one for each core by default.  Each takes about 300 MB.
+        workers: How many; one for each core by default.  Each takes about 400 MB for full-size H.264 videos.
     """
 
     def __init__(self, workers: int | None = None) -> None:

@@ -39,7 +39,7 @@ Picture = NDArray[np.uint8]
 #: What has no hope for any other unit either.
 _STOPPING = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM}
 #: Bytes of encoded pictures of a unit that are held in memory; more are put on disk until their moments are written.
-SPOOL_BYTES = 16 << 20
+SPOOL_BYTES = 4 << 20
 #: Shards that are looked at at once.
 LOOKS = 16
 #: What may be the access URL in what a library says.
@@ -162,7 +162,9 @@ class _Making:
                 for timestep, full in _read(decoder, self._unit.asset(video), timesteps):
                     self.seconds["decode"] += time.perf_counter() - began
                     self.pictures += 1
-                    yield timestep, view.finish(full, self.timed)
+                    finished = view.finish(full, self.timed)
+                    del full  # not held while the next one is decoded
+                    yield timestep, finished
                     began = time.perf_counter()
         except AssetNotFoundError:
             problem = f"{path} was there when the work was planned, and is not now. Plan again"

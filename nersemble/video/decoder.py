@@ -11,6 +11,7 @@ import os
 import threading
 import weakref
 from collections.abc import Iterable, Iterator, Sequence
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
@@ -22,7 +23,7 @@ from .engine import PictureDecoder
 from .mp4 import Mp4Packets, read_index
 from .outlook import LONGEST_STEP, Outlook, only_step
 from .packets import PacketIndex, PacketReader
-from .resize import Picture, checked_size, resize_picture
+from .resize import Picture, checked_size, contiguous, resize_picture
 from .scan import scan
 from .source import ByteSource, FileSource, LocalSource, WindowReader, as_source
 from .tensor import converter
@@ -150,7 +151,7 @@ class VideoDecoder:
             FrameError: If there is no such timestep, or it cannot be decoded whole.
         """
         converted = converter(as_tensor)
-        return converted(np.require(self.read(timestep, size), requirements=["C", "W"]))
+        return converted(contiguous(self.read(timestep, size)))
 
     def get_frames_at(
         self, timesteps: Sequence[int], size: tuple[int, int] | None = None, *, as_tensor: bool = False
@@ -176,6 +177,7 @@ class VideoDecoder:
         for timestep, picture in self.read_many(places, size):
             for place in places[timestep]:
                 frames[place] = picture
+            del picture  # not held while the next one is made
         return converted(frames)
 
     def get_frames_in_range(
@@ -198,8 +200,7 @@ class VideoDecoder:
         return self.get_frames_at(range(start, stop, step), size, as_tensor=as_tensor)
 
     def __iter__(self) -> Iterator[Picture]:
-        for _, picture in self.read_many(range(len(self))):
-            yield np.require(picture, requirements=["C", "W"])
+        return map(contiguous, map(itemgetter(1), self.read_many(range(len(self)))))  # no name holds what was given
 
     # --- what others in this package read: pictures that need not be contiguous ---------------------------------------
 
@@ -232,10 +233,12 @@ class VideoDecoder:
         planned = None if step else frozenset(packets)
         for timestep, following in zip(wanted, [*packets[1:], None], strict=True):
             outlook = Outlook(planned, None if step else following, step)
-            with self._lock:
-                self._last_timestep, self._last_step = timestep, step
-                picture = self._to_rgb(self._picture(timestep, outlook, threads), size)
-            yield timestep, picture
+            yield timestep, self._read_next(timestep, outlook, size, threads)  # no name holds what was given
+
+    def _read_next(self, timestep: int, outlook: Outlook, size: tuple[int, int] | None, threads: int | None) -> Picture:
+        with self._lock:
+            self._last_timestep, self._last_step = timestep, outlook.stride
+            return self._to_rgb(self._picture(timestep, outlook, threads), size)
 
     def _spans(self, packets: Iterable[int]) -> list[tuple[int, int]]:
         """The runs of packets, first and last one, that are read for pictures: each from its keyframe on."""

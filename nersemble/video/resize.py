@@ -119,3 +119,8 @@ def as_image(picture: Picture) -> PIL.Image.Image:
     if rows is None or height == 1:
         return PIL.Image.fromarray(np.ascontiguousarray(picture))
     return PIL.Image.frombuffer("RGB", (width, height), rows[0], "raw", "RGB", rows[1], 1)
+
+
+def contiguous(picture: Picture) -> Picture:
+    """A picture in rows without gaps, which may be written to: copied if it has to be."""
+    return np.require(picture, requirements=["C", "W"])
