@@ -58,7 +58,8 @@ def make(folder: Path, demo: Path, **options: Any) -> PreparePlan:
 @functools.cache
 def small_shards(demo: Path) -> tuple[Path, PreparePlan]:
     """Three shards that all tests share, none of which may change them."""
-    folder = Path(tempfile.mkdtemp(prefix="nersemble-shards-"))
+    of_the_run = Path(huggingface_hub.constants.HF_HOME).parent  # see conftest
+    folder = Path(tempfile.mkdtemp(prefix="shards-", dir=of_the_run))
     return folder, make(folder, demo)
 
 

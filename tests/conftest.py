@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
 import signal
 import tempfile
 from collections.abc import Iterator
@@ -11,8 +13,9 @@ from pathlib import Path
 import pytest
 
 # Before anything imports `datasets`, which reads these once.
-_SCRATCH = tempfile.mkdtemp(prefix="nersemble-tests-")
-os.environ["HF_HOME"] = str(Path(_SCRATCH) / "huggingface")
+_SCRATCH = Path(tempfile.mkdtemp(prefix="nersemble-tests-"))
+atexit.register(lambda owner: owner == os.getpid() and shutil.rmtree(_SCRATCH, ignore_errors=True), os.getpid())
+os.environ["HF_HOME"] = str(_SCRATCH / "huggingface")
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["HF_UPDATE_DOWNLOAD_COUNTS"] = "0"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
