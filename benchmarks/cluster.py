@@ -28,8 +28,13 @@ VIDEOS, FRAMES_A_VIDEO, ALL_BYTES, CAMERAS = 170_631, 430, 1490e9, 16
 MOST_ERROR = 0.10
 GBIT = 1e9 / 8
 FULL = (slice(0, 1), "0:90", 30)
-#: By the number of workers: cameras, timesteps and moments of a unit.  No frame that is predicted was fitted to.
-FITTED = {1: (slice(0, 3), "0:180", 36), 2: (slice(3, 9), "0:180", 36)}
+#: Cameras, timesteps and moments of a unit: two runs of one worker, and one of two.
+FITTED = {
+    "short": (slice(0, 3), "0:180", 36),
+    "long": (slice(0, 3), "0:180", 90),
+    "two": (slice(3, 9), "0:180", 36),
+}
+#: The same by the number of workers.  No frame that is predicted was fitted to.
 PREDICTED = {1: (slice(9, 12), "180:380", 60), 2: (slice(9, 16), "180:380", 60)}
 
 
@@ -59,9 +64,35 @@ class Run:
         return (self.ends[-1] - self.ends[0]) / sum(self.pictures[1:])
 
     @property
+    def a_unit(self) -> float:
+        """Seconds of one worker for a unit, once it runs."""
+        return (self.ends[-1] - self.ends[0]) / (len(self.ends) - 1)
+
+    @property
     def start(self) -> float:
-        """Seconds of one worker in front of its first picture, what it imports late included."""
-        return max(0.0, self.ends[0] - self.a_picture * self.pictures[0])
+        """Seconds of one worker in front of its first unit, what it imports late included."""
+        return max(0.0, self.ends[0] - self.a_unit * self.pictures[0] / statistics.mean(self.pictures[1:]))
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Seconds of one worker for a picture, and for each video of a unit, however many of its pictures are made."""
+
+    picture: float
+    video: float
+
+    @classmethod
+    def fit(cls, runs: dict[Any, list[Run]]) -> Cost:
+        """From runs of the same videos in short and in long units."""
+        short, long = (statistics.median(run.a_unit for run in runs[kind]) for kind in ("short", "long"))
+        few, many = (statistics.mean(runs[kind][0].pictures[1:]) for kind in ("short", "long"))
+        picture = min((long - short) / (many - few), short / few)  # opening a video takes no less than nothing
+        return cls(picture, (short - picture * few) / len(SERIALS[FITTED["short"][0]]))
+
+    def of(self, plan: Any) -> list[UnitCost]:
+        """What the units of a plan cost."""
+        wanted = plan.options.wanted
+        return [UnitCost(self.picture * unit.pictures(wanted) + self.video * len(unit.videos)) for unit in plan.units]
 
 
 class Here:
@@ -95,10 +126,6 @@ class Here:
         return Run([result.pictures for result in results], ends, stages, sum(result.bytes for result in results))
 
 
-def costs_of(plan: Any, a_picture: float) -> list[UnitCost]:
-    return [UnitCost(a_picture * unit.pictures(plan.options.wanted)) for unit in plan.units]
-
-
 def tell_costs(title: str, runs: Sequence[Run]) -> None:
     """One line: milliseconds a picture of each kind of work, and bytes."""
     middle = statistics.median(run.a_picture for run in runs)
@@ -112,51 +139,54 @@ def tell_costs(title: str, runs: Sequence[Run]) -> None:
     print(f"{line}{(middle - known) * 1e3:9.2f}{middle * 1e3:9.2f}{kilobytes:11.0f}")
 
 
-def measure(here: Here, rounds: int) -> tuple[float, Cluster, float]:
-    """Fit the model, let it predict; seconds and bytes of a picture, and this machine."""
+def measure(here: Here, rounds: int) -> tuple[Cost, Cluster, float]:
+    """Fit the model, let it predict; what pictures cost, this machine, and bytes of a picture."""
     full = here.plan(*FULL, scale=None)
     runs: dict[Any, list[Run]] = {"full": []}
-    plans = {("fitted", n): here.plan(*asked) for n, asked in FITTED.items()}
-    plans |= {("predicted", n): here.plan(*asked) for n, asked in PREDICTED.items()}
+    plans: dict[Any, Any] = {kind: here.plan(*asked) for kind, asked in FITTED.items()}
+    plans |= {workers: here.plan(*asked) for workers, asked in PREDICTED.items()}
     here.run(full, 1)  # not counted: what is compiled is kept, and files come into memory
     for number in range(rounds):
         print(f"round {number + 1} of {rounds}", file=sys.stderr)
         runs["full"].append(here.run(full, 1))
         for key, plan in plans.items():
-            runs.setdefault(key, []).append(here.run(plan, key[1]))
+            runs.setdefault(key, []).append(here.run(plan, 2 if key in ("two", 2) else 1))
     print(
         f"{'ms a frame, 1 worker':<22}{'decode':>9}{'resize':>9}{'colour':>9}{'encode':>9}{'write':>9}{'rest':>9}",
         end="",
     )
     print(f"{'all':>9}{'kB a frame':>11}")
-    tell_costs("1/4 size, colour", runs["fitted", 1])
+    tell_costs("1/4 size, colour", runs["long"])
     tell_costs("full size, colour", runs["full"])
-    one = runs["fitted", 1]
-    a_picture = statistics.median(run.a_picture for run in one)
-    machine = Cluster(cores=usable_cores(), start=statistics.median(run.start for run in one))
-    both = statistics.median(run.wall for run in runs["fitted", 2])
+    cost = Cost.fit(runs)
+    machine = Cluster(cores=usable_cores(), start=statistics.median(run.start for run in runs["short"]))
+    both = statistics.median(run.wall for run in runs["two"])
     two = replace(machine, cores=2)
-    slowdown = fit_slowdown(costs_of(plans["fitted", 2], a_picture), two, both)
-    print(f"a worker starts in {machine.start:.2f} s; 2 busy ones take {slowdown:.2f} times as long as 1\n")
+    slowdown = fit_slowdown(cost.of(plans["two"]), two, both)
+    print(
+        f"{cost.picture * 1e3:.2f} ms a frame and {cost.video * 1e3:.0f} ms a video of a unit; a worker starts in "
+        f"{machine.start:.2f} s; 2 busy ones take {slowdown:.2f} times as long as 1\n"
+    )
     print(f"{'units that the model was not fitted to':<42}{'predicted s':>13}{'measured s':>12}{'error':>8}")
     for workers in PREDICTED:
-        plan = plans["predicted", workers]
+        plan = plans[workers]
         cluster = replace(machine, cores=workers, slowdown=slowdown if workers > 1 else 1.0)
-        predicted = seconds_of_run(costs_of(plan, a_picture), cluster)
-        measured = statistics.median(run.wall for run in runs["predicted", workers])
+        predicted = seconds_of_run(cost.of(plan), cluster)
+        measured = statistics.median(run.wall for run in runs[workers])
         error = predicted / measured - 1
         said = f"{workers} worker{'s' * (workers > 1)}, {len(plan.units)} units, {plan.pictures:,} frames"
         print(f"{said:<42}{predicted:13.1f}{measured:12.1f}{error:+8.1%}")
         print(f"  bar {'met' if abs(error) <= MOST_ERROR else 'MISSED'}: within {MOST_ERROR:.0%}")
-    return a_picture, replace(two, slowdown=slowdown), one[0].written / sum(one[0].pictures)
+    return cost, replace(two, slowdown=slowdown), runs["long"][0].written / sum(runs["long"][0].pictures)
 
 
-def units_of_all(a_picture: float, bytes_a_picture: float, chunk: int, requests: int) -> list[UnitCost]:
+def units_of_all(cost: Cost, bytes_a_picture: float, chunk: int, requests: int) -> list[UnitCost]:
     """The whole data set, all frames, as equal units."""
     a_sequence = max(1, round(FRAMES_A_VIDEO / chunk))
     number = -(-VIDEOS // CAMERAS) * a_sequence
     pictures = VIDEOS * FRAMES_A_VIDEO / number
-    one = UnitCost(a_picture * pictures, ALL_BYTES / number, bytes_a_picture * pictures, requests * CAMERAS)
+    work = cost.picture * pictures + cost.video * CAMERAS
+    one = UnitCost(work, ALL_BYTES / number, bytes_a_picture * pictures, requests * CAMERAS)
     return [one] * number
 
 
@@ -199,7 +229,7 @@ def main() -> None:
     parser.add_argument("--kilobytes", type=float, help="of a prepared picture; what this capture's have by default")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
-        a_picture, machine, size = measure(Here(options.data, Path(scratch)), options.rounds)
+        cost, machine, size = measure(Here(options.data, Path(scratch)), options.rounds)
     node = Cluster(
         cores=options.cores,
         slowdown=machine.slowdown,
@@ -210,7 +240,7 @@ def main() -> None:
     )
     hub = Hub(options.upload_gbit * GBIT, options.commits_an_hour, options.shards_a_commit)
     size = options.kilobytes * 1e3 if options.kilobytes else size
-    units = units_of_all(a_picture, size, options.chunk, options.requests)
+    units = units_of_all(cost, size, options.chunk, options.requests)
     tell_all(units, node, hub, options.nodes)
 
 
