@@ -96,6 +96,29 @@ def test_requests_for_many_give_them_in_the_order_asked_for(videos, name, thread
         assert all(np.array_equal(a, b) for a, b in zip(decoder, truth, strict=True))
 
 
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("name", LONG)
+def test_a_pass_may_end_anywhere_and_be_gone_on_with(videos, name, threads):
+    path, truth = videos(name)
+    with VideoDecoder(path, threads=threads) as decoder:
+        starts = decoder.index.rank[decoder.index.keyframe].tolist()
+        near = {start + beside for start in starts for beside in (-1, 0, 1)}
+        for stop in {*range(4, 90, 7), *(near & set(range(1, 91)))}:
+            for start in range(max(0, stop - 25), stop, 12):
+                assert np.array_equal(decoder.get_frames_in_range(start, stop), np.stack(truth[start:stop]))
+            for timestep in range(stop - 1, min(stop + 3, 90)):
+                assert np.array_equal(decoder.get_frame_at(timestep), truth[timestep])
+
+
+def test_a_pass_that_ends_in_front_of_a_keyframe_does_not_read_it():
+    remote = RemoteBytes(encode(count=36, mux="+faststart", size=(640, 480), noise=40))
+    with VideoDecoder(remote, first_read=2048) as decoder:
+        assert [number_in(picture) for picture in decoder.get_frames_in_range(0, 12)] == list(range(12))
+        last_byte = max(stop for _, stop in remote.reads)
+        assert number_in(decoder.get_frame_at(12)) == 12
+        assert remote.reads[-1][0] == last_byte
+
+
 def test_packets_that_nothing_is_predicted_from_are_left_out(videos):
     """As many as x264 and x265 make: all but the first of three B-frames with a pyramid, none without B-frames."""
     shares = {}

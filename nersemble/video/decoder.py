@@ -230,9 +230,9 @@ class VideoDecoder:
         with self._lock:
             self._packets.expect(self._spans(packets))
         step = only_step(wanted)
-        planned = None if step else frozenset(packets)
+        planned, last = None if step else frozenset(packets), max(packets)
         for timestep, following in zip(wanted, [*packets[1:], None], strict=True):
-            outlook = Outlook(planned, None if step else following, step)
+            outlook = Outlook(planned, None if step else following, step, last)
             yield timestep, self._read_next(timestep, outlook, size, threads)  # no name holds what was given
 
     def _read_next(self, timestep: int, outlook: Outlook, size: tuple[int, int] | None, threads: int | None) -> Picture:

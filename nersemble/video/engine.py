@@ -188,7 +188,7 @@ class PictureDecoder:
             self._begin(threads or (1 if few else min(usable_cores(), MOST_THREADS)))
         found: Any = None
         while found is None and not self._drained and self._fed <= target + LONGEST_WAIT + self._threads:
-            packets = self._next_packets(target, lone)
+            packets = self._next_packets(target, target if lone else self._end_of_pass(wanted))
             if not self._out and self._fed == self._origin and not self._is_clean(self._origin, packets[0] or b""):
                 return None
             for data, following in zip(packets, [*packets[1:], None], strict=True):
@@ -217,6 +217,16 @@ class PictureDecoder:
             pushed = max(wanted.target + self._depth + 1, self._fed)
             return self._index.start_for(outlook.following) > pushed
         return not outlook.stride and (self._remote or wanted.target - self._origin <= NEAR)
+
+    def _end_of_pass(self, wanted: Wanted) -> int | None:
+        """The last packet of a pass that ends where a keyframe follows: it is drained, instead of pushed out by that.
+
+        Whoever goes on later begins at that keyframe all the same.
+        """
+        last = wanted.outlook.last
+        if last is None or self._in_doubt or not wanted.target <= last < len(self._index.rank) - 1:
+            return None
+        return last if self._fed <= last + 1 == self._index.start_for(last + 1) else None
 
     def _is_needless(self, data: bytes, following: bytes | None, wanted: Wanted) -> bool:
         """Whether the next packet can be left out; ``following`` is the one behind it, where that was read too.
@@ -274,12 +284,15 @@ class PictureDecoder:
         else:
             self._context.flush_buffers()
 
-    def _next_packets(self, target: int, lone: bool) -> list[bytes | None]:
-        """The packets to feed for ``target``, in one read; None, the end of the stream, after the last there is."""
+    def _next_packets(self, target: int, drained: int | None) -> list[bytes | None]:
+        """The packets to feed for ``target``, in one read; None, the end of the stream, after the last there is.
+
+        Behind ``drained`` too, if a packet is given.
+        """
         final = len(self._index.rank) - 1
         # A codec may hold back one picture more than the reordering of this file needs, and one for each other thread.
         held_back = self._depth + self._threads
-        last = target if lone else min(final, max(target + held_back, self._fed))
+        last = min(final if drained is None else drained, max(target + held_back, self._fed))
         packets: list[bytes | None] = []
         if self._fed <= last:
             packets.extend(self._packets.read(self._fed, last))
@@ -288,7 +301,7 @@ class PictureDecoder:
             raise FrameError(
                 "the file ends before this frame: its download was cut off. Delete the file and fetch it again"
             )
-        return [*packets, None] if lone or end <= last or last == final else packets
+        return [*packets, None] if last in (drained, final) or end <= last else packets
 
     def _feed(self, data: bytes | None) -> list[Any]:
         packet = None

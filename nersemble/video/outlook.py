@@ -19,11 +19,13 @@ class Outlook:
         planned: The packets of all pictures that will be asked for, if they are known.
         following: The first of them after this picture, None if there is none.
         stride: Every so many pictures one, if it is guessed; 0 if not.
+        last: The last packet, in decode order, of all pictures that will be asked for, if it is known.
     """
 
     planned: frozenset[int] | None = None
     following: int | None = None
     stride: int = 0
+    last: int | None = None
 
 
 class Wanted:
