@@ -17,6 +17,7 @@ from .camera import parse_color_calibration
 from .errors import CalibrationError
 from .filesystem import filesystem
 from .layout import PROTOCOL, AssetPath, find_asset
+from .memory import give_back
 from .video import DecoderPool, VideoDecoder
 from .video.decoder import FIRST_READ
 from .video.source import LocalSource
@@ -89,8 +90,9 @@ def lease_video(path: str, *, first_read: int = FIRST_READ) -> AbstractContextMa
 
 
 def close_videos() -> None:
-    """Close every idle decoder of this process."""
+    """Close every idle decoder of this process, and give their memory back to the system."""
     _pool.clear()
+    give_back()
 
 
 def color_matrix(video: str) -> NDArray[np.float64]:

@@ -84,33 +84,36 @@ def test_a_stream_decodes_on_threads(access):
         assert (seen.camera, seen.timestep) == (row["camera"], row["timestep"])
 
 
-#: Allocates what a picture on its way takes, and lets go of it, picture after picture.
+#: Allocates what pictures on their way take, and lets go of it, turn after turn.
 PICTURES = """
 import resource
+import sys
 import numpy as np
 from nersemble.memory import keep_picture_memory
 keep_picture_memory()
 for _ in range(6):
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-    held = [np.ones(20 << 20, np.uint8) for _ in range(3)]
+    held = [np.ones(20 << 20, np.uint8) for _ in range(int(sys.argv[1]))]
     del held
     print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
 
 
-def faults_a_turn(**environ):
+def faults_a_turn(pictures, **environ):
     """Pages that the system gave, turn by turn."""
-    done = subprocess.check_output([sys.executable, "-c", PICTURES], text=True, env={**os.environ, **environ})
+    command = [sys.executable, "-c", PICTURES, str(pictures)]
+    done = subprocess.check_output(command, text=True, env={**os.environ, **environ})
     return [int(line) for line in done.split()]
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc is told how")
-def test_the_memory_of_a_picture_is_kept_for_the_next():
-    turns = faults_a_turn()
+@pytest.mark.parametrize("pictures", [3, 9], ids=["a picture", "a video"])
+def test_the_memory_of_a_picture_and_of_a_video_is_kept_for_the_next(pictures):
+    turns = faults_a_turn(pictures)
     assert turns[0] > 100
     assert max(turns[1:]) < 50, turns
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc is told how")
 def test_what_a_user_told_the_c_library_stays():
-    assert min(faults_a_turn(MALLOC_TRIM_THRESHOLD_="1000000", MALLOC_MMAP_THRESHOLD_="1000000")) > 100
+    assert min(faults_a_turn(3, MALLOC_TRIM_THRESHOLD_="1000000", MALLOC_MMAP_THRESHOLD_="1000000")) > 100
