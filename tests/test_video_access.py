@@ -12,7 +12,7 @@ from fractions import Fraction
 import _videos
 import numpy as np
 import pytest
-from _videos import decode_all, encode, number_in, rewrite, x264, x265
+from _videos import CLOSED, OPEN, decode_all, encode, number_in, rewrite, x264, x265
 from av.video.reformatter import VideoReformatter
 from test_video import RemoteBytes
 
@@ -117,6 +117,16 @@ def test_a_pass_that_ends_in_front_of_a_keyframe_does_not_read_it():
         last_byte = max(stop for _, stop in remote.reads)
         assert number_in(decoder.get_frame_at(12)) == 12
         assert remote.reads[-1][0] == last_byte
+
+
+@pytest.mark.parametrize("options", [OPEN, CLOSED], ids=["open", "closed"])
+def test_passes_that_go_on_read_every_byte_once(options):
+    remote = RemoteBytes(encode(options=options, count=96, mux="+faststart", size=(640, 480), noise=40))
+    with VideoDecoder(remote, first_read=2048) as decoder:
+        for start in range(0, 96, 8):
+            pictures = decoder.get_frames_in_range(start, start + 8)
+            assert [number_in(picture) for picture in pictures] == list(range(start, start + 8))
+    assert remote.bytes_read < 1.05 * len(remote.data)
 
 
 def test_packets_that_nothing_is_predicted_from_are_left_out(videos):

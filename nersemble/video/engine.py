@@ -221,12 +221,12 @@ class PictureDecoder:
     def _end_of_pass(self, wanted: Wanted) -> int | None:
         """The last packet of a pass that ends where a keyframe follows: it is drained, instead of pushed out by that.
 
-        Whoever goes on later begins at that keyframe all the same.
+        Whoever goes on later begins at that keyframe all the same, if nothing in front of it is shown behind.
         """
-        last = wanted.outlook.last
-        if last is None or self._in_doubt or not wanted.target <= last < len(self._index.rank) - 1:
+        last, rank, keyframe = wanted.outlook.last, self._index.rank, self._index.keyframe
+        if last is None or self._in_doubt or self._false_keyframes or not wanted.target <= last < len(rank) - 1:
             return None
-        return last if self._fed <= last + 1 == self._index.start_for(last + 1) else None
+        return last if self._fed <= last + 1 and keyframe[last + 1] and rank[last + 1] == last + 1 else None
 
     def _is_needless(self, data: bytes, following: bytes | None, wanted: Wanted) -> bool:
         """Whether the next packet can be left out; ``following`` is the one behind it, where that was read too.
