@@ -8,11 +8,15 @@ import sys
 import weakref
 from operator import itemgetter
 from pathlib import Path
+from typing import Any
 
 import _videos
 import pytest
+from _prepared import small_plan
 
 from nersemble import VideoDecoder
+from nersemble.prepare.shard import GROUP_BYTES
+from nersemble.prepare.work import run_unit
 
 WIDTH, HEIGHT, FRAMES = 2200, 3208, 16
 CAMERAS = ("222200037", "222200042")
@@ -68,9 +72,31 @@ def test_a_unit_takes_little_more_memory_than_the_frames_in_flight(full_size, tm
     assert done.returncode == 0, done.stderr
     pixels = WIDTH * HEIGHT
     flight = 8 * pixels * 3 // 2 + 3 * pixels + 3 * pixels // 16  # of the codec, the RGB picture, its resized copy
+    if rows == "frame":
+        flight += 2 * GROUP_BYTES  # pictures that wait until their row group is full, and its table
     if rows == "video":
         flight += 48 * pixels * 3 // 2 // 16  # x264 decides with 40 pictures before it, and holds a few behind it
     assert int(done.stdout) < 1.5 * flight
+
+
+@pytest.mark.parametrize("colour", [False, True])
+@pytest.mark.parametrize("rows", ["timestep", "frame", "video"])
+def test_no_picture_of_a_unit_is_held_while_the_next_one_is_decoded(demo_folder, tmp_path, monkeypatch, rows, colour):
+    given: list[weakref.ref[Any]] = []
+    held: list[int] = []
+    to_rgb = VideoDecoder._to_rgb
+
+    def watched(*arguments):
+        held.append(sum(picture() is not None for picture in given))
+        picture = to_rgb(*arguments)
+        given.append(weakref.ref(picture))
+        return picture
+
+    monkeypatch.setattr(VideoDecoder, "_to_rgb", watched)
+    plan = small_plan(demo_folder, rows=rows, scale=None, color_correction=colour)
+    assert run_unit(plan.job(tmp_path), plan.units[0]).outcome == "written"
+    assert len(held) > 10
+    assert set(held) == {0}
 
 
 def test_a_pass_holds_no_picture_that_was_given(full_size):

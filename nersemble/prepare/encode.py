@@ -116,6 +116,7 @@ def _encode_clip(pictures: Iterable[Picture], fps: float, options: PrepareOption
                 frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
                 for packet in stream.encode(reformatter.reformat(frame, format=stream.pix_fmt, threads=1)):
                     container.mux(packet)
+            del picture, frame  # not held while the next one is decoded
         if stream is not None:
             for packet in stream.encode():
                 container.mux(packet)

@@ -165,6 +165,7 @@ class _Making:
                     finished = view.finish(full, self.timed)
                     del full  # not held while the next one is decoded
                     yield timestep, finished
+                    del finished
                     began = time.perf_counter()
         except AssetNotFoundError:
             problem = f"{path} was there when the work was planned, and is not now. Plan again"
@@ -177,6 +178,7 @@ class _Making:
             added = self._staged(timestep, video, view, picture)
             with self.timed("encode"):
                 data = self._encode(picture) if self._encode else b""
+            del picture
             yield timestep, data, added
 
     def _staged(self, timestep: int, video: UnitVideo, view: UnitView, picture: Picture) -> dict[str, Any]:
@@ -243,6 +245,7 @@ class _Making:
             for column, value in self._staged(timestep, video, view, picture).items():
                 lists[column].append(value)
             yield picture
+            del picture
 
 
 class _Kept:

@@ -200,7 +200,7 @@ class VideoDecoder:
         return self.get_frames_at(range(start, stop, step), size, as_tensor=as_tensor)
 
     def __iter__(self) -> Iterator[Picture]:
-        return map(contiguous, map(itemgetter(1), self.read_many(range(len(self)))))  # no name holds what was given
+        yield from map(contiguous, map(itemgetter(1), self.read_many(range(len(self)))))  # no name holds a picture
 
     # --- what others in this package read: pictures that need not be contiguous ---------------------------------------
 
