@@ -86,7 +86,8 @@ class Cost:
         """From runs of the same videos in short and in long units."""
         short, long = (statistics.median(run.a_unit for run in runs[kind]) for kind in ("short", "long"))
         few, many = (statistics.mean(runs[kind][0].pictures[1:]) for kind in ("short", "long"))
-        picture = min((long - short) / (many - few), short / few)  # opening a video takes no less than nothing
+        # Neither a picture nor the opening of a video takes less than nothing.
+        picture = min(max(0.0, (long - short) / (many - few)), short / few)
         return cls(picture, (short - picture * few) / len(SERIALS[FITTED["short"][0]]))
 
     def of(self, plan: Any) -> list[UnitCost]:
