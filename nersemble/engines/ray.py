@@ -51,17 +51,15 @@ class RayEngine:
             # Told from an earlier run of this driver, whose workers may still be there.
             text = ray.put((os.urandom(8).hex(), job.to_json()))
             waiting, running = deque(units), dict[Any, Unit]()
-            try:
-                while waiting or running:
-                    while waiting and len(running) < self._most(ray):
-                        unit = waiting.popleft()
-                        running[task.remote(__version__, text, unit.as_dict())] = unit
-                    for ref in ray.wait(list(running), timeout=TURN)[0]:
-                        if not done(_result(ray, ref, running.pop(ref))):
-                            return ""
-            finally:
-                for ref in running:
-                    ray.cancel(ref, force=True)
+            while waiting or running:
+                while waiting and len(running) < self._most(ray):
+                    unit = waiting.popleft()
+                    running[task.remote(__version__, text, unit.as_dict())] = unit
+                for ref in ray.wait(list(running), timeout=TURN)[0]:
+                    if not done(_result(ray, ref, running.pop(ref))):
+                        # What is under way ends with the connection. It is not cancelled: Ray ends this very process
+                        # if a task is done in that moment (ray-project/ray#54798 mends it for retries alone).
+                        return ""
         return ""
 
     def _most(self, ray: Any) -> int:
