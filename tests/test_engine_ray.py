@@ -115,6 +115,21 @@ class TestCluster(EngineConformance):
         assert report.complete
         assert hashes(tmp_path) == reference
 
+    def test_a_run_that_is_stopped_leaves_a_ray_that_is_initialised_to_go_on(self, cluster, plan, reference, tmp_path):
+        def stop(progress):
+            if progress.files_done:
+                raise KeyboardInterrupt
+
+        ray.init(address=cluster.address, log_to_driver=False, logging_level="error")
+        try:
+            with pytest.raises(KeyboardInterrupt):
+                plan.run(tmp_path, engine="ray", progress=False, watch=stop)
+            report = plan.run(tmp_path, engine="ray", progress=False)  # beside what the first one had under way
+        finally:
+            ray.shutdown()
+        assert report.complete
+        assert hashes(tmp_path) == reference
+
 
 @pytest.fixture
 def ray_folder(monkeypatch):
