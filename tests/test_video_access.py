@@ -341,7 +341,8 @@ def test_a_stride_keeps_what_it_will_ask_for(videos):
     with VideoDecoder(path, threads=1) as decoder:
         for timestep in range(0, 90, 2):
             assert np.array_equal(decoder.get_frame_at(timestep), truth[timestep])
-        assert decoder._engine._origin == 0  # it went on and on, and did not begin at a keyframe again for each
+        # It went on and on, and did not begin at a keyframe again for each.
+        assert decoder._engine._evidence.origin == 0
         assert len(decoder._engine._left_out) >= 15
 
 

@@ -1,7 +1,7 @@
 """From packets to pictures: feeds a codec so that a wanted picture comes out, and knows it when it does.
 
 Every packet is labelled with its number in decode order, and the codec hands the label on with the picture.  So no time
-stamp is compared and no seek can be off by one.  A picture that the codec flags as damaged is an error.
+stamp is compared and no seek can be off by one.  A picture that is not whole is an error: ``Evidence`` says which are.
 
 Packets on the way that no other picture is predicted from, and that nobody will ask for, are left out.  What will be
 asked for next is an ``Outlook``: it only saves time, and a wrong one costs no more than decoding anew.
@@ -9,7 +9,6 @@ asked for next is an ``Outlook``: it only saves time, and a wrong one costs no m
 
 from __future__ import annotations
 
-import heapq
 from typing import Any
 
 import av
@@ -18,11 +17,9 @@ import av.error
 from ..cores import usable_cores
 from ..errors import FrameError
 from .disposable import holds_parameter_sets, is_disposable
-from .entry import is_clean_start
-from .holes import Holes
+from .evidence import LOST, Evidence
 from .outlook import Outlook, Wanted
 from .packets import PacketIndex, PacketReader
-from .slices import FrameNumbers
 
 #: Most packets fed behind a wanted one before it is given up: twice what a standard codec may hold back.
 LONGEST_WAIT = 32
@@ -33,10 +30,6 @@ MOST_THREADS = 2
 #: A lone picture this near its keyframe is drained out of the codec, to begin there again costs little; by one thread
 #: if nothing else is said, since more would take a tenth more of the processors' time.
 NEAR = 48
-LOST = (
-    "packets in front of it are missing, of pictures that it may be predicted from. They were lost when the file was "
-    "made: make or fetch it again"
-)
 
 
 class PictureDecoder:
@@ -51,31 +44,22 @@ class PictureDecoder:
     def __init__(self, index: PacketIndex, packets: PacketReader, remote: bool) -> None:
         self._index = index
         self._packets = packets
-        self._holes = Holes(index, packets)
+        self._evidence = Evidence(index, packets)
         self._remote = remote
         self._context: Any = None
         self._threads = self._asked = 1  # that it has, and that the last picture asked for
         self._one_thread = False
         self._depth = index.reorder_depth  # pictures that the codec holds back to bring them into order
         self._has_other_sets = False  # the codec was fed parameter sets, which a flush does not take back
-        self._lost: set[int] = set()  # packets in front of which others are missing
-        self._false_keyframes = False  # the codec contradicts the container on where decoding can begin
         self._reset()
 
     def _reset(self, start: int = 0) -> None:
         """Forget where the codec stood: decoding begins at packet ``start``."""
-        self._origin = self._fed = start  # decoding began at packet `origin`; packet `fed` is next
+        self._evidence.begin(start)
+        self._fed = start  # the packet that is next
         self._drained = False  # the codec was told that the stream ended
-        self._numbers = FrameNumbers(self._index.extradata) if self._index.codec == "h264" else None
         self._left_out: set[int] = set()  # packets passed over
-        self._out: set[int] = set()  # the packets whose pictures came out since
-        self._damaged: set[int] = set()  # packets that the codec could not read whole
         self._pending: dict[int, Any] = {}  # pictures that came out beside a wanted one
-        # The codec confirmed that decoding can begin there; of these two codecs the packets themselves tell before.
-        self._began_well = start == 0 or self._index.codec in ("h264", "hevc")
-        self._highest = -1  # place in presentation order of the last picture that came out
-        self._due: list[tuple[int, int]] = []  # a heap of the places and packets that were fed and did not come out
-        self._disordered = False  # they came out in another order than the file says
 
     @property
     def used(self) -> bool:
@@ -101,7 +85,7 @@ class PictureDecoder:
         start: int | None = self._begin_for(packet)
         while start is not None:
             in_doubt = self._in_doubt
-            if self._leans_on_lost(packet):
+            if self._evidence.leans_on_lost(packet):
                 raise FrameError(LOST)
             wanted = Wanted(self._index, packet, outlook)
             picture, problem = self._attempt(start, wanted, 1 if self._one_thread else threads)
@@ -111,8 +95,8 @@ class PictureDecoder:
             self._reset()
             if in_doubt != self._in_doubt:
                 start = self._begin_for(packet)
-            elif self._false_keyframes:
-                start = self._start_for(packet) if start else None
+            elif self._evidence.false_keyframes:
+                start = self._evidence.start_for(packet) if start else None
             elif self._threads > 1:  # with more threads a codec says late what is damaged: look again
                 self._threads, self._one_thread = 1, True
             else:  # it may lean on more than its keyframe (intra refresh, a keyframe that is none): begin further back
@@ -126,11 +110,8 @@ class PictureDecoder:
 
     def _begin_for(self, packet: int) -> int:
         """The keyframe to begin at; where the order is in doubt one further back, so that it shows what leads it."""
-        start = self._start_for(packet)
+        start = self._evidence.start_for(packet)
         return (self._index.keyframe_before(start) or 0) if self._in_doubt else start
-
-    def _start_for(self, packet: int) -> int:
-        return 0 if self._false_keyframes else self._index.start_for(packet)
 
     def _attempt(self, start: int, wanted: Wanted, threads: int | None) -> tuple[Any, str]:
         """The picture, or what is wrong."""
@@ -138,64 +119,31 @@ class PictureDecoder:
         try:
             if picture is None:
                 picture = self._run(start, wanted, threads)
-            damaged = picture is None or picture.is_corrupt or self._leans_on_damage(wanted.target)
+            problem = self._evidence.problem_of(wanted.target, picture, self._threads)
         except FrameError as error:
-            return None, str(error)
-        if picture is not None and not self._began_well:
-            self._false_keyframes = self._origin in self._out
-            return None, "the keyframe in front of it is none"
-        if self._disordered:
-            return None, "its pictures have another order than its presentation times say"
-        if self._leans_on_lost(wanted.target):
-            return None, LOST
-        if damaged:
-            return None, "the data is damaged" if self._damaged else "the decoder left it out"
-        return picture, ""
-
-    def _leans_on_damage(self, target: int) -> bool:
-        """Whether a packet that ``target`` may be predicted from was damaged.
-
-        A codec fills what it cannot read from neighbouring pictures, and goes on predicting from that.
-        """
-        if not self._damaged or self._threads > 1:  # by several threads the packet that is blamed may be another one
-            return bool(self._damaged)
-        rank, first = self._index.rank, self._clean_start(target)
-        return any(first <= packet <= target and rank[packet] >= rank[first] for packet in self._damaged)
-
-    def _leans_on_lost(self, target: int) -> bool:
-        """Whether a packet that ``target`` may be predicted from is known to be missing."""
-        return bool(self._lost) and any(self._clean_start(target) < packet <= target for packet in self._lost)
-
-    def _clean_start(self, target: int) -> int:
-        """The packet from which on everything is that ``target`` may be predicted from."""
-        start: int | None = self._start_for(target)
-        while start and not self._is_clean(start, *self._packets.read(start, start)):
-            start = self._index.keyframe_before(start)
-        return start or 0
-
-    def _is_clean(self, packet: int, data: bytes = b"") -> bool:
-        return packet == 0 or is_clean_start(self._index.codec, self._index.extradata, data)
+            problem = str(error)
+        return (None if problem else picture), problem
 
     def _run(self, start: int, wanted: Wanted, threads: int | None) -> Any:
         """Feed packets from ``start``, or from where the codec stands, until the target comes out."""
         target = wanted.target
-        passed = self._context is not None and self._origin <= start <= self._fed
-        if not passed or self._drained or target in self._out or target in self._left_out:
+        evidence = self._evidence
+        passed = self._context is not None and evidence.origin <= start <= self._fed
+        if not passed or self._drained or target in evidence.out or target in self._left_out:
             self._reset(start)
         lone = self._is_lone(wanted)
-        if self._fed == self._origin:
+        if self._fed == evidence.origin:
             few = lone and target - start <= NEAR
             self._begin(threads or (1 if few else min(usable_cores(), MOST_THREADS)))
         found: Any = None
         while found is None and not self._drained and self._fed <= target + LONGEST_WAIT + self._threads:
             packets = self._next_packets(target, target if lone else self._end_of_pass(wanted))
-            if not self._out and self._fed == self._origin and not self._is_clean(self._origin, packets[0] or b""):
+            begins = self._fed == evidence.origin and not evidence.out
+            if begins and not evidence.is_clean(self._fed, packets[0] or b""):
                 return None
             for data, following in zip(packets, [*packets[1:], None], strict=True):
-                if data is not None and self._numbers is not None and self._numbers.misses_before(data):
-                    self._lost.add(self._fed)
-                    if self._leans_on_lost(target):
-                        return None
+                if data is not None and evidence.misses_before(self._fed, data) and evidence.leans_on_lost(target):
+                    return None
                 if data is not None and self._is_needless(data, following, wanted):
                     self._left_out.add(self._fed)
                     self._fed += 1
@@ -216,7 +164,7 @@ class PictureDecoder:
         if outlook.following is not None:
             pushed = max(wanted.target + self._depth + 1, self._fed)
             return self._index.start_for(outlook.following) > pushed
-        return not outlook.stride and (self._remote or wanted.target - self._origin <= NEAR)
+        return not outlook.stride and (self._remote or wanted.target - self._evidence.origin <= NEAR)
 
     def _end_of_pass(self, wanted: Wanted) -> int | None:
         """The last packet of a pass that ends where a keyframe follows: it is drained, instead of pushed out by that.
@@ -224,7 +172,8 @@ class PictureDecoder:
         Whoever goes on later begins at that keyframe all the same, if nothing in front of it is shown behind.
         """
         last, rank, keyframe = wanted.outlook.last, self._index.rank, self._index.keyframe
-        if last is None or self._in_doubt or self._false_keyframes or not wanted.target <= last < len(rank) - 1:
+        false_keyframes = self._evidence.false_keyframes
+        if last is None or self._in_doubt or false_keyframes or not wanted.target <= last < len(rank) - 1:
             return None
         return last if self._fed <= last + 1 and keyframe[last + 1] and rank[last + 1] == last + 1 else None
 
@@ -244,25 +193,12 @@ class PictureDecoder:
             if picture.pts is None:
                 continue
             number = int(picture.pts)
-            self._out.add(number)
-            self._began_well |= number == self._origin and bool(picture.key_frame)
-            if self._index.shown[number]:  # the times of hidden ones can be anything
-                self._check_order(int(self._index.rank[number]))
-            if picture.is_corrupt:
-                self._damaged.add(number)
+            self._evidence.note_out(number, picture)
             if number == wanted.target:
                 found = picture
             elif wanted.keeps(number, lone):
                 self._pending[number] = picture
         return found
-
-    def _check_order(self, rank: int) -> None:
-        """Note that the picture at a place in presentation order came out: after all that were fed and precede it."""
-        while self._due and self._due[0][0] <= rank:
-            due, packet = heapq.heappop(self._due)
-            self._disordered |= due < rank and packet not in self._damaged
-        self._disordered |= rank < self._highest
-        self._highest = max(self._highest, rank)
 
     def _begin(self, threads: int) -> None:
         """Make the codec ready for a first packet; one with more threads than needed serves once more, not twice."""
@@ -313,11 +249,7 @@ class PictureDecoder:
             packet.update(data)
             packet.pts = packet.dts = self._fed
             packet.is_keyframe = bool(self._index.keyframe[self._fed])
-            if self._fed in self._index.damaged or self._holes.is_in(self._fed, data):
-                self._damaged.add(self._fed)
-            rank = int(self._index.rank[self._fed])
-            if self._index.shown[self._fed] and rank >= self._index.rank[self._origin]:
-                heapq.heappush(self._due, (rank, self._fed))
+            self._evidence.note_fed(self._fed, data)
             self._fed += 1
             self._has_other_sets |= holds_parameter_sets(self._index.codec, self._index.extradata, data)
         try:
@@ -325,5 +257,5 @@ class PictureDecoder:
             self._depth = max(self._depth, min(self._context.reorder_depth, MOST_HELD_BACK))
             return pictures
         except (av.error.FFmpegError, ValueError):  # PyAV 19 has a ValueError of its own for damaged headers
-            self._damaged.add(self._fed - 1)
+            self._evidence.note_refused(self._fed - 1)
             return []
