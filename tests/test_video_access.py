@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import random
 import subprocess
@@ -104,8 +105,9 @@ def test_a_pass_may_end_anywhere_and_be_gone_on_with(videos, name, threads):
         starts = decoder.index.rank[decoder.index.keyframe].tolist()
         near = {start + beside for start in starts for beside in (-1, 0, 1)}
         for stop in {*range(4, 90, 7), *(near & set(range(1, 91)))}:
-            for start in range(max(0, stop - 25), stop, 12):
-                assert np.array_equal(decoder.get_frames_in_range(start, stop), np.stack(truth[start:stop]))
+            for start, step in itertools.product(range(max(0, stop - 25), stop, 12), (1, 3, 7)):
+                expected = np.stack(truth[start:stop:step])
+                assert np.array_equal(decoder.get_frames_in_range(start, stop, step), expected)
             for timestep in range(stop - 1, min(stop + 3, 90)):
                 assert np.array_equal(decoder.get_frame_at(timestep), truth[timestep])
 
@@ -119,13 +121,29 @@ def test_a_pass_that_ends_in_front_of_a_keyframe_does_not_read_it():
         assert remote.reads[-1][0] == last_byte
 
 
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("name", LONG)
+def test_a_pass_behind_which_nothing_is_read_decodes_nothing_behind(videos, name, threads):
+    path, truth = videos(name)
+    for stop, step in itertools.product((8, 31, 47, 59, 90), (1, 3, 7)):
+        wanted = range(2, stop, step)
+        with VideoDecoder(path, threads=threads) as decoder:
+            for timestep, picture in decoder.read_many(wanted, ends=True):
+                assert np.array_equal(picture, truth[timestep])
+            fed = decoder._engine._fed
+            assert len(wanted) == 1 or fed <= max(decoder.index.packet_of[wanted]) + 1
+            for timestep in (wanted[-1], min(wanted[-1] + 1, 89), 0):  # whoever goes on all the same is served
+                assert np.array_equal(decoder.get_frame_at(timestep), truth[timestep])
+
+
+@pytest.mark.parametrize("step", [1, 3])
 @pytest.mark.parametrize("options", [OPEN, CLOSED], ids=["open", "closed"])
-def test_passes_that_go_on_read_every_byte_once(options):
+def test_passes_that_go_on_read_every_byte_once(options, step):
     remote = RemoteBytes(encode(options=options, count=96, mux="+faststart", size=(640, 480), noise=40))
     with VideoDecoder(remote, first_read=2048) as decoder:
         for start in range(0, 96, 8):
-            pictures = decoder.get_frames_in_range(start, start + 8)
-            assert [number_in(picture) for picture in pictures] == list(range(start, start + 8))
+            pictures = decoder.get_frames_in_range(start, start + 8, step)
+            assert [number_in(picture) for picture in pictures] == list(range(start, start + 8, step))
     assert remote.bytes_read < 1.05 * len(remote.data)
 
 

@@ -281,7 +281,7 @@ def _read(decoder: VideoDecoder, asset: AssetPath, timesteps: NDArray[np.int32])
     """Pictures of a video, and what to do where one cannot be had."""
     problem = ""
     try:
-        yield from decoder.read_many(map(int, timesteps), threads=1)
+        yield from decoder.read_many(map(int, timesteps), threads=1, ends=True)
     except FrameError as error:
         problem = str(error).rstrip(".")
     if problem:

@@ -21,7 +21,7 @@ from ..errors import FrameError, SelectionError
 from ..memory import LARGE, keep_picture_memory
 from .engine import PictureDecoder
 from .mp4 import Mp4Packets, read_index
-from .outlook import LONGEST_STEP, Outlook, only_step
+from .outlook import LONGEST_STEP, Outlook, outlooks_of
 from .packets import PacketIndex, PacketReader
 from .resize import Picture, checked_size, contiguous, resize_picture
 from .scan import scan
@@ -215,9 +215,14 @@ class VideoDecoder:
             return self._to_rgb(self._picture(timestep, Outlook(stride=step if goes_on else 0), threads), size)
 
     def read_many(
-        self, timesteps: Iterable[int], size: tuple[int, int] | None = None, threads: int | None = None
+        self,
+        timesteps: Iterable[int],
+        size: tuple[int, int] | None = None,
+        threads: int | None = None,
+        *,
+        ends: bool = False,
     ) -> Iterator[tuple[int, Picture]]:
-        """Each of some frames once, in presentation order, with its timestep; as ``read`` gives them."""
+        """Each of some frames once, in order, with its timestep; as ``read``.  ``ends``: nothing is read behind."""
         wanted = sorted(set(timesteps))
         for timestep in wanted:
             self._check(timestep)
@@ -226,13 +231,9 @@ class VideoDecoder:
         if len(wanted) == 1:
             yield wanted[0], self.read(wanted[0], size, threads)
             return
-        packets = [int(self.index.packet_of[timestep]) for timestep in wanted]
         with self._lock:
-            self._packets.expect(self._spans(packets))
-        step = only_step(wanted)
-        planned, last = None if step else frozenset(packets), max(packets)
-        for timestep, following in zip(wanted, [*packets[1:], None], strict=True):
-            outlook = Outlook(planned, None if step else following, step, last)
+            self._packets.expect(self._spans(self.index.packet_of[wanted].tolist()))
+        for timestep, outlook in zip(wanted, outlooks_of(self.index, wanted, ends), strict=True):
             yield timestep, self._read_next(timestep, outlook, size, threads)  # no name holds what was given
 
     def _read_next(self, timestep: int, outlook: Outlook, size: tuple[int, int] | None, threads: int | None) -> Picture:

@@ -167,15 +167,16 @@ class PictureDecoder:
         return not outlook.stride and (self._remote or wanted.target - self._evidence.origin <= NEAR)
 
     def _end_of_pass(self, wanted: Wanted) -> int | None:
-        """The last packet of a pass that ends where a keyframe follows: it is drained, instead of pushed out by that.
+        """The last packet of a pass, if the codec is drained behind it, instead of pushed out by what follows.
 
-        Whoever goes on later begins at that keyframe all the same, if nothing in front of it is shown behind.
+        It is where nothing is read behind the pass.  And in front of a keyframe: whoever goes on later begins at that
+        all the same, if nothing in front of it is shown behind.
         """
         last, rank, keyframe = wanted.outlook.last, self._index.rank, self._index.keyframe
-        false_keyframes = self._evidence.false_keyframes
-        if last is None or self._in_doubt or false_keyframes or not wanted.target <= last < len(rank) - 1:
+        if last is None or self._in_doubt or self._fed > last + 1 or last + 1 == len(rank):
             return None
-        return last if self._fed <= last + 1 and keyframe[last + 1] and rank[last + 1] == last + 1 else None
+        closed = keyframe[last + 1] and rank[last + 1] == last + 1 and not self._evidence.false_keyframes
+        return last if wanted.outlook.ends or closed else None
 
     def _is_needless(self, data: bytes, following: bytes | None, wanted: Wanted) -> bool:
         """Whether the next packet can be left out; ``following`` is the one behind it, where that was read too.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from .packets import PacketIndex
@@ -20,12 +21,14 @@ class Outlook:
         following: The first of them after this picture, None if there is none.
         stride: Every so many pictures one, if it is guessed; 0 if not.
         last: The last packet, in decode order, of all pictures that will be asked for, if it is known.
+        ends: Nothing will be asked for behind that.
     """
 
     planned: frozenset[int] | None = None
     following: int | None = None
     stride: int = 0
     last: int | None = None
+    ends: bool = False
 
 
 class Wanted:
@@ -51,7 +54,19 @@ class Wanted:
         return self._rank[packet] > self._rank[self.target] and self.includes(packet) and not (lone and unknown)
 
 
-def only_step(timesteps: list[int]) -> int:
+def outlooks_of(index: PacketIndex, timesteps: list[int], ends: bool) -> Iterator[Outlook]:
+    """For each of several timesteps that are decoded in one pass, in presentation order, what comes after it.
+
+    ``ends`` is whether nothing comes after the last.
+    """
+    packets = [int(index.packet_of[timestep]) for timestep in timesteps]
+    step = _only_step(timesteps)
+    planned, last = None if step else frozenset(packets), max(packets)
+    for following in [*packets[1:], None]:
+        yield Outlook(planned, None if step else following, step, last, ends)
+
+
+def _only_step(timesteps: list[int]) -> int:
     """The step of evenly spaced timesteps, as readers take them that will go on so; 0 if they are not."""
     steps = {later - earlier for earlier, later in itertools.pairwise(timesteps)}
     return steps.pop() if len(steps) == 1 and max(steps) <= LONGEST_STEP else 0
