@@ -27,15 +27,38 @@ from nersemble.layout import SERIALS
 VIDEOS, FRAMES_A_VIDEO, ALL_BYTES, CAMERAS = 170_631, 430, 1490e9, 16
 MOST_ERROR = 0.10
 GBIT = 1e9 / 8
-FULL = (slice(0, 1), "0:90", 30)
-#: Cameras, timesteps and moments of a unit: two runs of one worker, and one of two.
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a run makes, and how.
+
+    Attributes:
+        cameras: Of the capture.
+        timesteps: Of each camera.
+        chunk: Moments of a unit.
+        workers: That share the units.
+        scale: Of the pictures.
+    """
+
+    cameras: slice
+    timesteps: str
+    chunk: int
+    workers: int = 1
+    scale: float | None = 0.25
+
+
+FULL = Task(slice(0, 1), "0:90", 30, scale=None)
 FITTED = {
-    "short": (slice(0, 3), "0:180", 36),
-    "long": (slice(0, 3), "0:180", 90),
-    "two": (slice(3, 9), "0:180", 36),
+    "short": Task(slice(0, 3), "0:180", 36),
+    "long": Task(slice(0, 3), "0:180", 90),
+    "two": Task(slice(3, 9), "0:180", 36, workers=2),
 }
-#: The same by the number of workers.  No frame that is predicted was fitted to.
-PREDICTED = {1: (slice(9, 12), "180:380", 60), 2: (slice(9, 16), "180:380", 60)}
+#: No frame that is predicted was fitted to.
+PREDICTED = {
+    "one later": Task(slice(9, 12), "180:380", 60),
+    "two later": Task(slice(9, 16), "180:380", 60, workers=2),
+}
 
 
 @dataclass(frozen=True)
@@ -82,13 +105,13 @@ class Cost:
     video: float
 
     @classmethod
-    def fit(cls, runs: dict[Any, list[Run]]) -> Cost:
+    def fit(cls, runs: dict[str, list[Run]]) -> Cost:
         """From runs of the same videos in short and in long units."""
         short, long = (statistics.median(run.a_unit for run in runs[kind]) for kind in ("short", "long"))
         few, many = (statistics.mean(runs[kind][0].pictures[1:]) for kind in ("short", "long"))
         # Neither a picture nor the opening of a video takes less than nothing.
         picture = min(max(0.0, (long - short) / (many - few)), short / few)
-        return cls(picture, (short - picture * few) / len(SERIALS[FITTED["short"][0]]))
+        return cls(picture, (short - picture * few) / len(SERIALS[FITTED["short"].cameras]))
 
     def of(self, plan: Any) -> list[UnitCost]:
         """What the units of a plan cost."""
@@ -102,9 +125,9 @@ class Here:
     def __init__(self, data: Path, scratch: Path) -> None:
         self.data, self.scratch = capture_of_sequences(data, 1), scratch
 
-    def plan(self, cameras: slice, timesteps: str, chunk: int, scale: float | None = 0.25) -> Any:
-        asked = {"timesteps": timesteps, "scale": scale, "color_correction": True}
-        return plan_of(str(self.data), cameras=list(SERIALS[cameras]), chunk=chunk, **asked)
+    def plan(self, task: Task) -> Any:
+        asked = {"timesteps": task.timesteps, "scale": task.scale, "chunk": task.chunk, "color_correction": True}
+        return plan_of(str(self.data), cameras=list(SERIALS[task.cameras]), **asked)
 
     def run(self, plan: Any, workers: int) -> Run:
         results, ends = [], []
@@ -142,16 +165,14 @@ def tell_costs(title: str, runs: Sequence[Run]) -> None:
 
 def measure(here: Here, rounds: int) -> tuple[Cost, Cluster, float]:
     """Fit the model, let it predict; what pictures cost, this machine, and bytes of a picture."""
-    full = here.plan(*FULL, scale=None)
-    runs: dict[Any, list[Run]] = {"full": []}
-    plans: dict[Any, Any] = {kind: here.plan(*asked) for kind, asked in FITTED.items()}
-    plans |= {workers: here.plan(*asked) for workers, asked in PREDICTED.items()}
-    here.run(full, 1)  # not counted: what is compiled is kept, and files come into memory
+    tasks = {"full": FULL, **FITTED, **PREDICTED}
+    plans = {name: here.plan(task) for name, task in tasks.items()}
+    runs: dict[str, list[Run]] = {name: [] for name in tasks}
+    here.run(plans["full"], 1)  # not counted: what is compiled is kept, and files come into memory
     for number in range(rounds):
         print(f"round {number + 1} of {rounds}", file=sys.stderr)
-        runs["full"].append(here.run(full, 1))
-        for key, plan in plans.items():
-            runs.setdefault(key, []).append(here.run(plan, 2 if key in ("two", 2) else 1))
+        for name, task in tasks.items():
+            runs[name].append(here.run(plans[name], task.workers))
     print(
         f"{'ms a frame, 1 worker':<22}{'decode':>9}{'resize':>9}{'colour':>9}{'encode':>9}{'write':>9}{'rest':>9}",
         end="",
@@ -169,11 +190,11 @@ def measure(here: Here, rounds: int) -> tuple[Cost, Cluster, float]:
         f"{machine.start:.2f} s; 2 busy ones take {slowdown:.2f} times as long as 1\n"
     )
     print(f"{'units that the model was not fitted to':<42}{'predicted s':>13}{'measured s':>12}{'error':>8}")
-    for workers in PREDICTED:
-        plan = plans[workers]
+    for name, task in PREDICTED.items():
+        plan, workers = plans[name], task.workers
         cluster = replace(machine, cores=workers, slowdown=slowdown if workers > 1 else 1.0)
         predicted = seconds_of_run(cost.of(plan), cluster)
-        measured = statistics.median(run.wall for run in runs[workers])
+        measured = statistics.median(run.wall for run in runs[name])
         error = predicted / measured - 1
         said = f"{workers} worker{'s' * (workers > 1)}, {len(plan.units)} units, {plan.pictures:,} frames"
         print(f"{said:<42}{predicted:13.1f}{measured:12.1f}{error:+8.1%}")
