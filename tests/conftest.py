@@ -29,6 +29,7 @@ pytest.register_assert_rewrite("_engines")
 
 from hub import Hub  # noqa: E402
 
+import nersemble  # noqa: E402
 from nersemble.demo import DemoServer, ensure_capture  # noqa: E402
 from nersemble.opening import close_videos  # noqa: E402
 from nersemble.prepare import PreparePlan  # noqa: E402
@@ -62,6 +63,21 @@ def access(demo_server: DemoServer, monkeypatch: pytest.MonkeyPatch) -> DemoServ
     close_videos()
     demo_server.reset()
     return demo_server
+
+
+@pytest.fixture
+def environ(tmp_path: Path, demo_server: DemoServer) -> dict[str, str]:
+    """The environment of a command: a home and caches of its own, the demo server's URL, and warnings are errors."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("NERSEMBLE_")}
+    demo_server.reset()
+    return {
+        **kept,
+        "HOME": str(tmp_path / "home"),
+        "XDG_CACHE_HOME": str(tmp_path / "caches"),
+        "PYTHONPATH": str(Path(nersemble.__file__).parents[1]),
+        "PYTHONWARNINGS": "error",
+        "NERSEMBLE_DATA_URL": demo_server.url,
+    }
 
 
 @pytest.fixture

@@ -18,7 +18,6 @@ from pathlib import Path
 
 import pytest
 
-import nersemble
 from nersemble.cli.options import join_assets
 from nersemble.demo import MISSING_VIDEO, DemoHandler, DemoServer
 from nersemble.errors import SelectionError
@@ -37,20 +36,6 @@ def place(tmp_path):
     folder = tmp_path / "here"
     folder.mkdir()
     return folder
-
-
-@pytest.fixture
-def environ(tmp_path, demo_server):
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("NERSEMBLE_")}
-    demo_server.reset()
-    return {
-        **kept,
-        "HOME": str(tmp_path / "home"),
-        "XDG_CACHE_HOME": str(tmp_path / "caches"),
-        "PYTHONPATH": str(Path(nersemble.__file__).parents[1]),
-        "PYTHONWARNINGS": "error",
-        "NERSEMBLE_DATA_URL": demo_server.url,
-    }
 
 
 @pytest.fixture

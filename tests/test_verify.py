@@ -17,7 +17,6 @@ from pathlib import Path
 import pytest
 from _videos import CLOSED, encode, flip_bits, frames_span, replace, x264
 
-import nersemble
 from nersemble.downloads.check_worker import check_contents
 from nersemble.downloads.checks import content_problem, structure_problem
 from nersemble.downloads.verify import verify_folder
@@ -51,20 +50,6 @@ def folder(tmp_path, demo_folder) -> Path:
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(demo_folder / str(asset), target)
     return folder
-
-
-@pytest.fixture
-def environ(tmp_path, demo_server):
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("NERSEMBLE_")}
-    demo_server.reset()
-    return {
-        **kept,
-        "HOME": str(tmp_path / "home"),
-        "XDG_CACHE_HOME": str(tmp_path / "caches"),
-        "PYTHONPATH": str(Path(nersemble.__file__).parents[1]),
-        "PYTHONWARNINGS": "error",
-        "NERSEMBLE_DATA_URL": demo_server.url,
-    }
 
 
 @pytest.fixture

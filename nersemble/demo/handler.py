@@ -17,7 +17,8 @@ from urllib.parse import unquote
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from nersemble.demo.server import DemoServer, Listener
+    from nersemble.demo.listener import Listener
+    from nersemble.demo.server import DemoServer
 
 _TYPES = {".mp4": "video/mp4", ".jpg": "image/jpeg", ".csv": "text/csv", ".json": "application/json"}
 
@@ -56,7 +57,7 @@ class DemoHandler(BaseHTTPRequestHandler):
     @property
     def demo(self) -> DemoServer:
         """The server this connection belongs to."""
-        return self.server.demo
+        return self.server.owner
 
     def do_GET(self) -> None:
         """Answer GET, and HEAD as GET without its body."""

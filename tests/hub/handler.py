@@ -18,7 +18,9 @@ from .accounts import Refused, Token
 from .faults import Action
 
 if TYPE_CHECKING:
-    from .server import Hub, Listener
+    from nersemble.demo.listener import Listener
+
+    from .server import Hub
 
 _BLOCK = 1 << 16
 
@@ -70,7 +72,7 @@ class Handler(BaseHTTPRequestHandler):
 
     @property
     def hub(self) -> Hub:
-        return self.server.hub
+        return self.server.owner
 
     def answer(self) -> None:
         self.status = self.received = self.sent = 0

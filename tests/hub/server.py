@@ -1,4 +1,4 @@
-"""The hub itself: its listening socket, its repositories and accounts, and what it remembers of the calls."""
+"""The hub itself: its repositories and accounts, and what it remembers of the calls."""
 
 from __future__ import annotations
 
@@ -7,16 +7,14 @@ import hashlib
 import hmac
 import os
 import secrets
-import socket
 import subprocess
 import sys
 import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from http.server import HTTPServer
 from pathlib import Path
-from socketserver import TCPServer, ThreadingMixIn
-from typing import Any
+
+from nersemble.demo.listener import Listener
 
 from . import commits, routes, storage
 from .accounts import Accounts
@@ -216,7 +214,7 @@ class Hub:
         return f"127.0.0.1:{self.port}", f"localhost:{self.port}"
 
     def __enter__(self) -> Hub:
-        self._listener = Listener(("127.0.0.1", 0), self)
+        self._listener = Listener(("127.0.0.1", 0), Handler, self)
         run = self._listener.serve_forever
         self._thread = threading.Thread(target=run, args=(0.05,), name="test-hub", daemon=True)
         self._thread.start()
@@ -228,45 +226,3 @@ class Hub:
             self._thread.join()
             self._listener.hang_up()
             self._listener.server_close()
-
-
-class Listener(ThreadingMixIn, HTTPServer):
-    """The listening socket and its connections."""
-
-    request_queue_size = 128
-    daemon_threads = True
-
-    def __init__(self, address: tuple[str, int], hub: Hub) -> None:
-        self.hub = hub
-        self._open: dict[socket.socket, threading.Thread] = {}
-        self._guard = threading.Lock()
-        super().__init__(address, Handler)
-
-    def server_bind(self) -> None:
-        """Bind without the name look-up of the base class."""
-        TCPServer.server_bind(self)
-        self.server_name, self.server_port = "127.0.0.1", self.server_address[1]
-
-    def process_request(self, request: Any, client_address: Any) -> None:
-        thread = threading.Thread(target=self.process_request_thread, args=(request, client_address), daemon=True)
-        with self._guard:
-            self._open[request] = thread
-        thread.start()
-
-    def shutdown_request(self, request: Any) -> None:
-        with self._guard:
-            self._open.pop(request, None)
-        super().shutdown_request(request)
-
-    def hang_up(self) -> None:
-        """Break every open connection off, and give their threads a moment to end."""
-        with self._guard:
-            connections = dict(self._open)
-            for connection in connections:
-                with contextlib.suppress(OSError):
-                    connection.shutdown(socket.SHUT_RDWR)
-        for thread in connections.values():
-            thread.join(timeout=2)
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Nothing: a client that hangs up is no news."""
