@@ -42,6 +42,20 @@ def test_nothing_is_prepared_straight_into_the_hub(demo_folder, target):
         small_plan(demo_folder).run(target, workers=1)
 
 
+@pytest.mark.parametrize("folder", [None, 5, b"out", ["out"]])
+def test_a_folder_that_is_no_path_is_refused(demo_folder, folder):
+    plan = small_plan(demo_folder)
+    for use in (plan.run, plan.verify, prepare.load_plan):
+        with pytest.raises(SelectionError, match="folder of shards is a path or a URL, not"):
+            use(folder)
+
+
+def test_an_engine_that_is_none_is_refused(demo_folder, tmp_path):
+    with pytest.raises(SelectionError, match="engine is one of local, ray, datatrove, or an object with a method run"):
+        small_plan(demo_folder).run(tmp_path / "out", engine=5)
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_password_in_a_target_is_not_repeated(demo_folder):
     target = "ftp://user:s3cretword@127.0.0.1:1/shards"
     with pytest.raises((SelectionError, StorageError)) as caught:

@@ -227,6 +227,9 @@ def test_a_target_that_is_no_name_is_refused(alice, name):
 
 
 def test_a_message_that_is_no_text_is_refused(alice):
+    for wrong in ({"plan": "plan.json"}, {"folder": 5}, {"members": "many"}, {"members": True}, {"members": 0}):
+        with pytest.raises(SelectionError, match=r"^(A plan is pushed|The folder of shards is|members is a number)"):
+            alice.push(**wrong)
     with pytest.raises(SelectionError, match="message= is a text, or None for the usual one, not int"):
         alice.push(message=5)
 

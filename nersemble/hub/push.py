@@ -11,7 +11,7 @@ import hashlib
 import os
 import time
 
-from ..errors import PushError
+from ..errors import PushError, SelectionError
 from ..parallel import map_on_threads
 from ..prepare import PreparePlan
 from ..prepare.target import Target
@@ -66,13 +66,14 @@ def push(
             What was sent is kept, and not sent again.
         PrepareError: If the shards are not what the plan says.
         StorageError: If the store behind a URL does not answer.
-        SelectionError: If ``repo_id`` is no name of a data set, or ``message`` no text.
+        SelectionError: If an argument is not what it should be, as a ``repo_id`` that is no name of a data set.
 
     Warns:
         AudienceWarning: Who will be able to see the faces, if the data set is an organisation's.
     """
     began = time.monotonic()
     check_message(message)
+    _check(plan, members)
     client = Client(token, endpoint)
     del token
     target, destination = Target(folder), find_destination(client, repo_id)
@@ -110,12 +111,20 @@ def plan_push(
     Raises:
         PushError: If the token does not serve, or the hub cannot be reached.
         StorageError: If the store behind a URL does not answer.
-        SelectionError: If ``repo_id`` is no name of a data set.
+        SelectionError: If an argument is not what it should be.
     """
+    _check(plan, members)
     client = Client(token, endpoint)
     del token
     target = None if folder is None else Target(folder)
     return _describe(client, plan, target, find_destination(client, repo_id), members, replace)
+
+
+def _check(plan: PreparePlan, members: int | None) -> None:
+    if not isinstance(plan, PreparePlan):
+        raise SelectionError(f"A plan is pushed, not {plan!r}. nersemble.prepare.load_plan gives that of a folder.")
+    if members is not None and (isinstance(members, bool) or not isinstance(members, int) or members < 1):
+        raise SelectionError(f"members is a number of 1 or more, not {members!r}.")
 
 
 def _describe(

@@ -119,6 +119,10 @@ def make_engine(engine: str | Engine, workers: int | None, options: dict[str, An
     if not isinstance(engine, str):
         if options or workers is not None:
             raise SelectionError("An engine of your own has its options already.")
+        if not callable(getattr(engine, "run", None)):
+            raise SelectionError(
+                f"engine is one of {', '.join(ENGINES)}, or an object with a method run, not {engine!r}."
+            )
         return engine
     if engine not in ENGINES:
         raise SelectionError(f"engine is one of {', '.join(ENGINES)}, not {engine!r}.")

@@ -31,11 +31,13 @@ class Target:
         place: The path of a folder, or a URL such as ``s3://bucket/heads``.
 
     Raises:
-        SelectionError: If it is a URL that fsspec does not know, or names nothing.
+        SelectionError: If it is neither, a URL that fsspec does not know, or names nothing.
     """
 
     def __init__(self, place: str | os.PathLike[str]) -> None:
-        text = os.fspath(place)
+        text = os.fspath(place) if isinstance(place, os.PathLike) else place
+        if not isinstance(text, str):
+            raise SelectionError(f"The folder of shards is a path or a URL, not {place!r}.")
         if not text:
             raise SelectionError("The folder to write to is empty.")
         self._fs: Any = None
