@@ -92,6 +92,33 @@ def test_every_option_reaches_the_plan(demo_folder, tmp_path):
     assert [one["name"] for one in held["stages"]] == ["mean"]
 
 
+def test_a_plan_of_a_file_is_run(demo_folder, tmp_path):
+    """The same bytes as the selection's own run, whatever wrote the file and whatever the folder."""
+    plan = small_plan(demo_folder, timesteps="0::4", scale=0.5)
+    (tmp_path / "mine.json").write_text(plan.to_json())
+    plan.run(tmp_path / "first", workers=1)
+    for source in ("mine.json", "first", f"first/{plan.config}/plan.json"):
+        words = ["prepare", f"from {source}".replace("/", "-"), "--plan", source, "--data-dir", str(demo_folder), "-y"]
+        done = subprocess.run([sys.executable, "-m", "nersemble", *words], capture_output=True, text=True, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        assert digests(tmp_path / words[1]) == digests(tmp_path / "first")
+
+
+def test_a_plan_of_a_file_is_all_that_is_said(demo_folder, tmp_path):
+    (tmp_path / "mine.json").write_text(small_plan(demo_folder).to_json())
+    words = ("--plan", str(tmp_path / "mine.json"), "--data-dir", str(demo_folder), "--yes")
+    for more in (("--quality", "95"), ()):  # as it is by default; and what `run` selects
+        done = run(tmp_path / "out", *words, *more)
+        assert done.returncode == 1
+        assert "leave out --participant, --sequence, --camera, --scale" in done.stderr
+        assert ("--quality" in done.stderr) == bool(more)
+    assert not (tmp_path / "out").exists()
+    done = subprocess.run(
+        [sys.executable, "-m", "nersemble", "prepare", "out", "--plan", "nowhere"], capture_output=True, text=True
+    )
+    assert (done.returncode, "nowhere" in done.stderr) == (1, True)
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

@@ -117,8 +117,7 @@ import sys
 sys.modules["simplejpeg"] = None
 from nersemble.prepare.work import run_unit
 from nersemble.prepare import plan, load_plan
-from dataclasses import replace
-made = replace(load_plan(sys.argv[1]), data_dir=sys.argv[2])
+made = load_plan(sys.argv[1], data_dir=sys.argv[2])
 print(run_unit(made.job(sys.argv[3]), made.units[0]).reason)
 print(plan("participant_240__sequence_EXP-1-head", data_dir=sys.argv[2]).encoder)
 """
@@ -183,9 +182,13 @@ def test_running_again_makes_only_what_is_not_there_and_whole(demo_folder, tmp_p
 def test_a_plan_read_from_its_file_goes_on(demo_folder, tmp_path):
     made(small_plan(demo_folder), tmp_path)
     shards(tmp_path)[0].unlink()
-    read = prepare.load_plan(tmp_path)
+    read = prepare.load_plan(tmp_path, data_dir=demo_folder)
     assert not read.verify(tmp_path).sound
     assert read.hash == small_plan(demo_folder).hash
+    assert read.run(tmp_path, workers=1).written == 1
+    assert read.verify(tmp_path).sound
+    with pytest.raises(SelectionError, match="Give one"):
+        prepare.load_plan(tmp_path, data_dir=demo_folder, from_cache=True)
 
 
 def test_shards_of_other_options_are_not_written_over(demo_folder, tmp_path):

@@ -27,6 +27,11 @@ def look(image, background, camera, row):
     return {"mask": difference > 40, "brightness": image.mean(), "name": f"{row['camera']}-{row['timestep']}"}
 
 
+@prepare.stage(other="float32")
+def other_look(image, background, camera, row):
+    return {"other": image.max()}
+
+
 @pytest.mark.parametrize("kind", prepare.options.ROWS)
 def test_a_stage_adds_columns_to_every_picture(demo_folder, tmp_path, kind):
     plan = small_plan(demo_folder, rows=kind, stages=[look], timesteps="0::4", chunk=96, color_correction=True)
@@ -53,6 +58,12 @@ def test_a_stage_is_part_of_the_plan(demo_folder, tmp_path):
     assert read.verify(tmp_path).sound
     with pytest.raises(PrepareError, match="look"):
         read.run(tmp_path)
+    for others in ([other_look], [look, other_look]):
+        with pytest.raises(PrepareError, match=r"other stages than these.*: look"):
+            prepare.load_plan(tmp_path, stages=others)
+    shards(tmp_path)[0].unlink()
+    assert prepare.load_plan(tmp_path, stages=[look], data_dir=demo_folder).run(tmp_path, workers=1).written == 1
+    assert plan.verify(tmp_path).sound
 
 
 BROKEN = {

@@ -74,6 +74,12 @@ def written(values: Sequence[str] | None, option: str) -> str | None:
     return ",".join(values)
 
 
+def was_given(context: typer.Context, name: str) -> bool:
+    """Whether a parameter was on the command line, be it with the value that it has by default."""
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
+
+
 class SpacedAssets(TyperCommand):
     """Takes ``--assets images backgrounds`` as the official kit does, for ``--assets images,backgrounds``."""
 

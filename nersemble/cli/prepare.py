@@ -18,10 +18,19 @@ if TYPE_CHECKING:
 #: Some units failed or were not tried: the same command, run again, goes on.
 INCOMPLETE = 2
 
+#: What a plan's file says; the other options say where and how it is run.
+_PLANNED = tuple(
+    "participant sequence camera timesteps scale size color_correction color_order image_format quality rows gop crf "
+    "config_name without".split()
+)
 #: What `run` takes for itself.
 _OWN_OPTIONS = ("plan", "folder", "engine", "workers", "recheck", "progress", "watch")
 
 Out = Annotated[str, typer.Argument(metavar="OUT", help="A folder, or a URL that fsspec can write to.")]
+Plan = Annotated[
+    str | None,
+    typer.Option("--plan", metavar="FILE", help="Run the plan of this plan.json, or of the shards in this folder."),
+]
 Timesteps = Annotated[
     str | None, typer.Option("--timesteps", metavar="SLICE", help="Such as 0::3 or 0:300:3.", show_default="all")
 ]
@@ -83,7 +92,9 @@ class _Call:
 
 
 def prepare(
+    context: typer.Context,
     out: Out,
+    plan: Plan = None,
     participant: Participant = None,
     sequence: Sequences = None,
     camera: Camera = None,
@@ -118,34 +129,37 @@ def prepare(
     What was made is kept; the same command, run again, makes only what is missing. Exit code 2 if something could not
     be made.
     """
-    pictures: dict[str, Any] = {
-        "timesteps": timesteps,
-        "scale": scale,
-        "size": _size(size),
-        "color_correction": color_correction,
-    }
-    pictures |= {"color_order": color_order, "image_format": image_format, "quality": quality}
-    pictures |= {"rows": rows, "gop": gop, "crf": crf}
-    selected: dict[str, Any] = {
-        "participants": options.written(participant, "--participant"),
-        "sequences": options.written(sequence, "--sequence"),
-        "cameras": options.written(camera, "--camera"),
-    }
-    source: dict[str, Any] = {"data_dir": data_dir, "from_cache": from_cache, "config_name": config_name}
-    source["without"] = without or ()
     call = _Call(out, engine, workers, _settings(engine_option), push, members, recheck, dry_run, yes, as_json, quiet)
     options.show_notes()
     options.stop_on_signals()
     try:
-        from .. import prepare as prepared
-
-        plan = prepared.plan(**selected, **pictures, **source, stages=[_stage(name) for name in stage or ()])
-        code = _go(plan, call)
+        code = _go(_plan(context), call)
     except KeyboardInterrupt:
         typer.echo("\nStopped. What was made is kept, and the same command goes on from there.", err=True)
         code = options.STOPPED
     if code:
         raise typer.Exit(code)
+
+
+def _plan(context: typer.Context) -> PreparePlan:
+    """The plan of a file, or of what was selected."""
+    from .. import prepare as prepared
+    from ..errors import SelectionError
+
+    given = context.params
+    source: dict[str, Any] = {name: given[name] for name in ("data_dir", "from_cache")}
+    source["stages"] = [_stage(name) for name in given["stage"] or ()]
+    if given["plan"] is None:
+        chosen = {name: given[name] for name in _PLANNED}
+        for name in ("participant", "sequence", "camera"):
+            chosen[f"{name}s"] = options.written(chosen.pop(name), f"--{name}")
+        chosen |= {"size": _size(chosen["size"]), "without": chosen["without"] or ()}
+        return prepared.plan(**chosen, **source)
+    words = {parameter.name: parameter.opts[0] for parameter in context.command.params}
+    said = [words[name] for name in _PLANNED if options.was_given(context, name)]
+    if said:
+        raise SelectionError(f"--plan says what is prepared and how: leave out {', '.join(said)}, or --plan.")
+    return prepared.load_plan(given["plan"], **source)
 
 
 def _go(plan: PreparePlan, call: _Call) -> int:

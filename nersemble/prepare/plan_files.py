@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from ..errors import PrepareError, StorageError
+from .fingerprint import describe_stage
+from .planning import source_folder
 from .plans import PLAN_FILE, PreparePlan
+from .stages import Stage, check_stages
 from .target import Target
 
 
@@ -51,17 +55,36 @@ class PlanFile:
         raise PrepareError(f"{self.folder.shown}/{self.name}{problem}")
 
 
-def load_plan(folder: str | os.PathLike[str]) -> PreparePlan:
-    """Read the plan of a folder of shards, or a plan's file.
+def load_plan(
+    folder: str | os.PathLike[str],
+    *,
+    stages: Sequence[Stage] | None = None,
+    data_dir: str | os.PathLike[str] | None = None,
+    from_cache: bool = False,
+) -> PreparePlan:
+    """Read the plan of a folder of shards, or a plan's file, with what only this machine knows.
 
     Args:
         folder: A path, or a URL that fsspec knows.
+        stages: The stages that it was planned with, without which it can be verified and pushed, but not run.
+        data_dir: A folder in the published layout to read; by default what the access URL names.
+        from_cache: Read what ``load_dataset`` downloaded into its cache.
 
     Raises:
-        PrepareError: If there is none, or several.
+        PrepareError: If there is none, or several, or it was planned with other stages.
+        SelectionError: If a stage is none, or ``data_dir`` and ``from_cache`` are both given.
+        AssetNotFoundError: If nothing was downloaded into the cache.
         StorageError: If the store behind a URL does not answer.
     """
-    return find_plan(folder).read()
+    plan, functions = find_plan(folder).read(), check_stages(stages)
+    if functions and tuple(map(describe_stage, functions)) != plan.stages_told:
+        names = ", ".join(told["name"] for told in plan.stages_told) or "none"
+        raise PrepareError(
+            f"The plan was made with other stages than these, or before they changed: {names}. Give those, or plan "
+            "again."
+        )
+    source = source_folder(data_dir, from_cache)
+    return replace(plan, stages=functions, data_dir=None if data_dir is None else source, from_cache=from_cache)
 
 
 def find_plan(folder: str | os.PathLike[str]) -> PlanFile:

@@ -81,7 +81,7 @@ def plan(
         raise SelectionError(f"on_missing is warn or raise, not {on_missing!r}.")
     written = _written(config, participants, sequences, cameras)
     functions = check_stages(stages)
-    folder = _folder(data_dir, from_cache)
+    folder = source_folder(data_dir, from_cache)
     forget_calibrations()
     selection = select(filesystem(folder).catalog(), **written)
     capture = Capture(folder or filesystem().local_folder)
@@ -134,7 +134,13 @@ def _written(config: str | None, participants: Any, sequences: Any, cameras: Any
     return given
 
 
-def _folder(data_dir: str | os.PathLike[str] | None, from_cache: bool) -> str | None:
+def source_folder(data_dir: str | os.PathLike[str] | None, from_cache: bool) -> str | None:
+    """The folder that videos are read from; None for what the access URL names.
+
+    Raises:
+        SelectionError: If both are given, or ``data_dir`` is a URL.
+        AssetNotFoundError: If nothing was downloaded into the cache.
+    """
     if data_dir is not None and from_cache:
         raise SelectionError("data_dir= and from_cache= both say where to read. Give one.")
     if from_cache:

@@ -90,7 +90,10 @@ class PreparePlan:
         """
         if len(self.stages) != len(self.stages_told):
             names = ", ".join(told["name"] for told in self.stages_told)
-            raise PrepareError(f"The plan has stages that its file cannot hold: {names}. Plan again with stages=[...].")
+            raise PrepareError(
+                f"The plan has stages that its file cannot hold: {names}. Give them to "
+                "load_plan(..., stages=[...]), or as --stage MODULE:FUNCTION."
+            )
         return replace(
             self.reading_job(target),
             data_dir=self.data_dir,
