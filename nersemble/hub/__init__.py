@@ -10,8 +10,8 @@ A target that is not private is refused, always.  Where things are:
   ``aftermath`` (is it private, however it ended);
 - deleting: ``delete`` (the call), ``traces`` (where somebody is), ``theirs`` (which files are whose), ``without`` (what
   the head becomes);
-- both: ``held`` (what a commit holds), ``card`` and ``head`` (README.md and its YAML), ``client``, ``retry`` and
-  ``hushing`` (calls to the hub), ``report``.
+- both: ``held`` (what a commit holds), ``card`` and ``head`` (README.md and its YAML), ``client``, ``tokens``,
+  ``retry`` and ``hushing`` (calls to the hub), ``report``.
 """
 
 from .delete import delete

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import importlib
-import os
-import re
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,19 +18,11 @@ from .. import __version__
 from ..errors import PushError, SelectionError
 from .hushing import quiet
 from .retry import DONE, ODD, ODD_WORDS, CutOffError, Failure, Patience, attempt, local_words
+from .tokens import TOKENS, advice, problem_of, tidy, tokens_at_hand
 
 Result = TypeVar("Result")
-TOKENS = "https://huggingface.co/settings/tokens"
-#: Characters of a token, below which it would be found in everything.
-_SHORTEST = 8
 #: What a hub answers to a question that it does not know: the usual one knows all of them, others may not.
 _NO_SUCH_CALL = (404, 405, 501)
-NO_TOKEN = (
-    f"There is no token for the hub. Make one that may write at {TOKENS}, then run `hf auth login`, set HF_TOKEN, or "
-    "give token=."
-)
-#: What no token has: spaces and line ends within it, quotes, and what is not ASCII.
-_NO_TOKENS = re.compile(r"""[^!-~]|["'`]""")
 
 
 class NotThereError(PushError):
@@ -79,8 +69,7 @@ class Client:
     ) -> None:
         from huggingface_hub import HfApi
 
-        token = token.strip().strip("\ufeff").strip() if isinstance(token, str) else token
-        self._api = HfApi(endpoint=endpoint, token=token, library_name="nersemble", library_version=__version__)
+        self._api = HfApi(endpoint=endpoint, token=tidy(token), library_name="nersemble", library_version=__version__)
         self.tell = tell
 
     def _call(self, what: str, call: Callable[[], Result]) -> Result:
@@ -120,7 +109,7 @@ class Client:
         Raises:
             PushError: If there is none, or the hub does not know it.
         """
-        problem = _problem_of(self._api.token)
+        problem = problem_of(self._api.token)
         if problem:
             raise PushError(problem)
         # The first call of all: nobody waits for minutes to hear that there is no network.
@@ -135,10 +124,7 @@ class Client:
 
     def tokens(self) -> set[str]:
         """The token, that of the environment, and the one that this machine is logged in with: none may be sent."""
-        from huggingface_hub import get_token
-
-        told = (self._api.token, os.environ.get("HF_TOKEN"), get_token())
-        return {one.strip() for one in told if isinstance(one, str) and len(one.strip()) >= _SHORTEST}
+        return tokens_at_hand(self._api.token)
 
     def members(self, organization: str) -> tuple[int | None, bool]:
         """How many members an organisation has, as far as the hub tells, and whether it knows the question at all."""
@@ -299,31 +285,6 @@ def check_message(message: Any) -> None:
         raise SelectionError(f"message= is a text, or None for the usual one, not {type(message).__name__}.")
 
 
-def _problem_of(given: Any) -> str:
-    """Why a token, or in place of None that of this machine, cannot be one; "" if it can.  It is never shown."""
-    from huggingface_hub import get_token
-
-    if given is not None and not isinstance(given, (str, bool)):
-        return f"token= is a text, or None for the one that this machine is logged in with, not {type(given).__name__}."
-    token = (get_token() or "") if given is None or given is True else given or ""
-    if not token:
-        return NO_TOKEN
-    if _NO_TOKENS.search(token):
-        whose = "of HF_TOKEN or of this machine" if given is None or given is True else "that was given"
-        return (
-            f"The token {whose} holds what no token does: a space, a line end, a quote or a letter that is not ASCII. "
-            f"Was it copied with something around it? Copy it again, or make another at {TOKENS}."
-        )
-    return ""
-
-
 def _is_unknown(failure: Failure | None) -> bool:
     """Whether a hub does not know what it was asked."""
     return failure is not None and failure.status in _NO_SUCH_CALL
-
-
-def advice(failure: Failure | None) -> str:
-    """What to do about the token, if a failure is about that; "" otherwise."""
-    if failure is None or failure.status not in (401, 403) or failure.link:
-        return ""
-    return f" The token may not do this: make one that may write to this data set at {TOKENS}."

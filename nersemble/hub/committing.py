@@ -18,13 +18,14 @@ from ..prepare.target import Target
 from ..progress import Count
 from .aftermath import set_right
 from .card import conflict_in, merge_card, unfinished
-from .client import Client, RepoState, advice
+from .client import Client, RepoState
 from .content import Content
 from .guard import Destination, public_refusal
 from .held import CARD, Held
 from .looking import Looked
 from .report import PushReport
 from .retry import Patience
+from .tokens import advice
 
 #: Files of a commit at most; one that has more is made of several, and cannot be loaded until the last of them.
 MOST = 250

@@ -10,12 +10,13 @@ from typing import Any
 
 from ..errors import PushError
 from ..progress import Count, display, kind_for
-from .client import Client, NotThereError, RepoState, advice, check_message
+from .client import Client, NotThereError, RepoState, check_message
 from .guard import find_destination
 from .held import Held
 from .report import DeleteReport, told_ids
 from .retry import ODD, Failure, Patience
 from .scan import Forbidden
+from .tokens import advice
 from .traces import LOOKS, MAIN, Survey, words
 from .without import Without, is_in_name, parse_participants
 

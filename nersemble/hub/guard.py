@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..errors import AudienceWarning, PushError, SelectionError
-from .client import TOKENS, Client, RepoState
+from .client import Client, RepoState
+from .tokens import TOKENS
 
 #: Members of an organisation above which a push needs their exact number.
 MANY = 100

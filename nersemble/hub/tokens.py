@@ -1,0 +1,60 @@
+"""Tokens of the hub: what can be one, which this machine has, and what to do about one that may not do what is asked.
+
+None is ever shown.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import Any
+
+from .retry import Failure
+
+TOKENS = "https://huggingface.co/settings/tokens"
+NO_TOKEN = (
+    f"There is no token for the hub. Make one that may write at {TOKENS}, then run `hf auth login`, set HF_TOKEN, or "
+    "give token=."
+)
+#: Characters of a token, below which it would be found in everything.
+_SHORTEST = 8
+#: What no token has: spaces and line ends within it, quotes, and what is not ASCII.
+_NO_TOKENS = re.compile(r"""[^!-~]|["'`]""")
+
+
+def tidy(token: Any) -> Any:
+    """A token without what copying puts around it."""
+    return token.strip().strip("\ufeff").strip() if isinstance(token, str) else token
+
+
+def tokens_at_hand(given: Any) -> set[str]:
+    """The token that was given, that of the environment, and the one that this machine is logged in with."""
+    from huggingface_hub import get_token
+
+    told = (given, os.environ.get("HF_TOKEN"), get_token())
+    return {one.strip() for one in told if isinstance(one, str) and len(one.strip()) >= _SHORTEST}
+
+
+def problem_of(given: Any) -> str:
+    """Why a token, or in place of None that of this machine, cannot be one; "" if it can."""
+    from huggingface_hub import get_token
+
+    if given is not None and not isinstance(given, (str, bool)):
+        return f"token= is a text, or None for the one that this machine is logged in with, not {type(given).__name__}."
+    token = (get_token() or "") if given is None or given is True else given or ""
+    if not token:
+        return NO_TOKEN
+    if _NO_TOKENS.search(token):
+        whose = "of HF_TOKEN or of this machine" if given is None or given is True else "that was given"
+        return (
+            f"The token {whose} holds what no token does: a space, a line end, a quote or a letter that is not ASCII. "
+            f"Was it copied with something around it? Copy it again, or make another at {TOKENS}."
+        )
+    return ""
+
+
+def advice(failure: Failure | None) -> str:
+    """What to do about the token, if a failure is about that; "" otherwise."""
+    if failure is None or failure.status not in (401, 403) or failure.link:
+        return ""
+    return f" The token may not do this: make one that may write to this data set at {TOKENS}."
