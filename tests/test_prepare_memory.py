@@ -17,6 +17,7 @@ from _prepared import small_plan
 from nersemble import VideoDecoder
 from nersemble.prepare.shard import GROUP_BYTES
 from nersemble.prepare.work import run_unit
+from nersemble.video.rgb import RgbConverter
 
 WIDTH, HEIGHT, FRAMES = 2200, 3208, 16
 CAMERAS = ("222200037", "222200042")
@@ -83,7 +84,7 @@ def test_a_unit_takes_little_more_memory_than_the_frames_in_flight(full_size, tm
 def test_no_picture_of_a_unit_is_held_while_the_next_one_is_decoded(demo_folder, tmp_path, monkeypatch, rows, colour):
     given: list[weakref.ref[Any]] = []
     held: list[int] = []
-    to_rgb = VideoDecoder._to_rgb
+    to_rgb = RgbConverter.picture
 
     def watched(*arguments):
         held.append(sum(picture() is not None for picture in given))
@@ -91,7 +92,7 @@ def test_no_picture_of_a_unit_is_held_while_the_next_one_is_decoded(demo_folder,
         given.append(weakref.ref(picture))
         return picture
 
-    monkeypatch.setattr(VideoDecoder, "_to_rgb", watched)
+    monkeypatch.setattr(RgbConverter, "picture", watched)
     plan = small_plan(demo_folder, rows=rows, scale=None, color_correction=colour)
     assert run_unit(plan.job(tmp_path), plan.units[0]).outcome == "written"
     assert len(held) > 10

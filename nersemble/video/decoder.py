@@ -15,7 +15,6 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
-from av.video.reformatter import VideoReformatter
 
 from ..errors import FrameError, SelectionError
 from ..memory import LARGE, keep_picture_memory
@@ -23,7 +22,8 @@ from .engine import PictureDecoder
 from .mp4 import Mp4Packets, read_index
 from .outlook import LONGEST_STEP, Outlook, outlooks_of
 from .packets import PacketIndex, PacketReader
-from .resize import Picture, checked_size, contiguous, resize_picture
+from .resize import Picture, checked_size, contiguous
+from .rgb import RgbConverter
 from .scan import scan
 from .source import ByteSource, FileSource, LocalSource, WindowReader, as_source
 from .tensor import converter
@@ -212,7 +212,7 @@ class VideoDecoder:
             goes_on = step == 1 or (0 < step <= LONGEST_STEP and step == self._last_step)
             if step:
                 self._last_timestep, self._last_step = timestep, step
-            return self._to_rgb(self._picture(timestep, Outlook(stride=step if goes_on else 0), threads), size)
+            return self._rgb.picture(self._picture(timestep, Outlook(stride=step if goes_on else 0), threads), size)
 
     def read_many(
         self,
@@ -239,7 +239,7 @@ class VideoDecoder:
     def _read_next(self, timestep: int, outlook: Outlook, size: tuple[int, int] | None, threads: int | None) -> Picture:
         with self._lock:
             self._last_timestep, self._last_step = timestep, outlook.stride
-            return self._to_rgb(self._picture(timestep, outlook, threads), size)
+            return self._rgb.picture(self._picture(timestep, outlook, threads), size)
 
     def _spans(self, packets: Iterable[int]) -> list[tuple[int, int]]:
         """The runs of packets, first and last one, that are read for pictures: each from its keyframe on."""
@@ -294,28 +294,15 @@ class VideoDecoder:
     def _start(self) -> None:
         self._lock = threading.RLock()
         self._engine = PictureDecoder(self.index, self._packets, self._source.remote)
-        self._reformatter = VideoReformatter()
+        self._rgb = RgbConverter(self.name, self.index)
         self._last = None
         self._last_timestep = self._last_step = -2
 
     def _after_fork(self) -> None:
-        _BEFORE_FORK.append((self._engine, self._last, self._reformatter, self._lock))
+        _BEFORE_FORK.append((self._engine, self._last, self._rgb, self._lock))
         self._start()
         if isinstance(self._source, (LocalSource, FileSource)):
             self._source.after_fork()
-
-    def _to_rgb(self, frame: Any, size: tuple[int, int] | None) -> Picture:
-        if (frame.width, frame.height) != (self.index.width, self.index.height):
-            raise FrameError(
-                f"{self.name}: a frame of {frame.width} x {frame.height} in a video of {self.index.width} x "
-                f"{self.index.height}: the calibration would not fit it."
-            )
-        # One swscale thread: a pool of them would not survive a fork.  Not rgb0, though PIL could take that as it is:
-        # swscale leaves its last columns wrong at widths of 2 or 4 beyond a multiple of 8.
-        picture: Any = self._reformatter.reformat(frame, format="rgb24", threads=1).to_ndarray()
-        if self.index.rotation:
-            picture = np.ascontiguousarray(np.rot90(picture, self.index.rotation // 90))
-        return picture if size is None else resize_picture(picture, size)
 
 
 def _after_fork_in_child() -> None:
