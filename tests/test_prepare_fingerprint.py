@@ -88,6 +88,7 @@ VALUES = {
     "frozenset": ("frozenset({b'a'})", "frozenset({b'b'})"),
     "dict": ("{'a': 1}", "{'a': 2}"),
     "dict's key": ("{1: 1}", "{'1': 1}"),
+    "dict's order": ("{'hair': 1, 'skin': 1}", "{'skin': 1, 'hair': 1}"),
     "defaultdict": ("collections.defaultdict(int)", "collections.defaultdict(float)"),
     "enum": ("enum.Enum('E', 'A B').A", "enum.Enum('E', 'A B').B"),
     "enum's value": ("enum.Enum('E', {'A': b'1'}).A", "enum.Enum('E', {'A': b'2'}).A"),
@@ -118,6 +119,21 @@ def test_a_value_that_changes_is_seen_and_one_that_does_not_is_not(stage_of, cha
     first = told(stage_of(before))
     assert first == told(stage_of(before + "\nUNRELATED = 1"))
     assert first != told(stage_of(after))
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "VALUE = [(lambda: 1), (lambda: 2)][{}]",
+        "VALUE = {{0: lambda x: x.min(), 1: lambda x: x.max()}}[{}]",
+        "VALUE = [(lambda x, y: x), (lambda y, x: x)][{}]",
+        "VALUE = [(lambda: (lambda: 1)), (lambda: (lambda: 2))][{}]()",
+    ],
+)
+def test_lambdas_of_one_line_are_told_apart(stage_of, line):
+    first, second = (told(stage_of(f"NUMBER = {number}\n{line.format('NUMBER')}")) for number in (0, 1))
+    assert first != second
+    assert first == told(stage_of(f"NUMBER = 0\n{line.format('NUMBER')}"))
 
 
 #: Where a value is referred to: the text in front of the stage, and what the stage says, for a value in place of $.

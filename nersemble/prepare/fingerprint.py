@@ -9,6 +9,7 @@ import hashlib
 import importlib.util
 import inspect
 import json
+import re
 import types
 import warnings
 from collections.abc import Iterator, Mapping
@@ -23,6 +24,7 @@ from .told import Values, is_own, mix, name_of
 
 #: Names in a module that say where it lies.
 _MACHINE = {"__file__", "__path__", "__cached__", "__spec__", "__loader__", "__builtins__"}
+_LAMBDA = re.compile(r"\blambda\b")
 #: Untold values that a warning names.
 _NAMED = 5
 
@@ -99,7 +101,7 @@ class References(Values):
         closed = dict(zip(code.co_freevars, map(_cell, function.__closure__ or ()), strict=True))
         others = {name: one for name, one in vars(function).items() if name not in ("__wrapped__", "columns")}
         return mix(
-            _source_of(code) or self._compiled(code, where),
+            self._written(code, where),
             self._followed(used, names, where),
             self._followed(closed, names, where),
             self.tell([function.__defaults__, function.__kwdefaults__], f"{where}()"),
@@ -132,10 +134,17 @@ class References(Values):
                 self.untold.append(f"{where}.import {name}" if where else f"import {name}")
             yield mix("import", name, str(package))
 
+    def _written(self, code: types.CodeType, where: str) -> str:
+        """The source of code, and what tells a lambda from the others in its line."""
+        source = _source_of(code)
+        if source and not (code.co_name == "<lambda>" and len(_LAMBDA.findall(source)) > 1):
+            return source
+        return mix(source, self._compiled(code, where))
+
     def _compiled(self, code: types.CodeType, where: str) -> str:
-        """Code without source."""
+        """What code does and with what; by another version of Python it is another."""
         constants = [self._compiled(one, where) if isinstance(one, types.CodeType) else one for one in code.co_consts]
-        return mix(code.co_code.hex(), *code.co_names, self.tell(constants, where))
+        return mix(code.co_code.hex(), *code.co_names, *code.co_varnames, self.tell(constants, where))
 
     def _class(self, kind: type, where: str) -> str:
         if not is_own(kind):

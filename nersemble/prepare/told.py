@@ -158,17 +158,14 @@ class Values:
         return mix(*sorted(self.tell(item, where) for item in held))
 
     def _mapping(self, value: Mapping[Any, Any], where: str) -> str:
+        """In its order, which may be the meaning of it: of labels that are numbered as they come, say."""
         made = self.tell(value.default_factory, where) if isinstance(value, collections.defaultdict) else ""
         pairs = [
             (self.tell(key, where), f"{where}[{key!r}]" if type(key) in (str, int) else where, key) for key in value
         ]
         return mix(
             made,
-            *(
-                part
-                for told, place, key in sorted(pairs, key=lambda pair: pair[0])
-                for part in (told, self.tell(value[key], place))
-            ),
+            *(part for told, place, key in pairs for part in (told, self.tell(value[key], place))),
         )
 
     def _partial(self, value: Any, where: str) -> str:
