@@ -11,7 +11,7 @@ from typing import ClassVar
 import numpy as np
 import PIL.Image
 import pytest
-from _prepared import made, picture, shards, small_plan
+from _prepared import made, picture, rows, shards, small_plan
 
 from nersemble import Camera, prepare
 from nersemble.errors import PrepareError, SelectionError
@@ -133,6 +133,55 @@ def test_a_stage_whose_source_cannot_be_read_needs_a_version(demo_folder):
         small_plan(demo_folder, stages=[one])
     one.version = 1
     assert small_plan(demo_folder, stages=[one]).stages_told
+
+
+#: A script whose stage refers to what is in it, as an object that travels by its name could not.
+SCRIPT = """
+import enum, functools, sys, threading, typing
+from nersemble import prepare
+
+class Label(enum.IntEnum):
+    SKIN = 2
+
+    @property
+    def twice(self):
+        return 2 * self
+
+class Held(typing.Generic[typing.TypeVar("T")]):
+    @functools.cached_property
+    def one(self):
+        return 1
+
+    @functools.cache
+    def two(self):
+        return 2
+
+@functools.lru_cache(maxsize=None)
+def sums(number):
+    return number + sums(number - 1) if number else 0
+
+LOCK, HELD = threading.RLock(), Held()
+
+@prepare.stage(count="int32")
+def count(image, background, camera, row):
+    with LOCK:
+        return {"count": sums(3) + Label.SKIN.twice + HELD.one + HELD.two()}
+
+if __name__ == "__main__":
+    plan = prepare.plan(
+        "participant_240__sequence_EXP-1-head", cameras="222200037", timesteps="0::20", scale=0.25, rows="frame",
+        data_dir=sys.argv[1], stages=[count],
+    )
+    plan.run(sys.argv[2], workers=1, progress=False).raise_if_incomplete()
+"""
+
+
+def test_a_stage_of_a_script_brings_along_what_it_refers_to(demo_folder, tmp_path):
+    (tmp_path / "script.py").write_text(SCRIPT)
+    command = [sys.executable, str(tmp_path / "script.py"), str(demo_folder), str(tmp_path / "out")]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert {row["count"] for row in rows(tmp_path / "out")} == {6 + 4 + 1 + 2}
 
 
 @prepare.stage(first="float64")

@@ -9,7 +9,8 @@ Where things are:
 
 - planning: ``planning`` (the call), ``headers``, ``options``, ``names``, ``unit``, ``plans`` and ``plan_files`` (what
   comes of it), ``sample`` (how large and how long it will be);
-- stages: ``stages``, ``fingerprint`` (what tells them apart), with ``told`` for values and ``owners`` for modules;
+- stages: ``stages``, ``packing`` (on their way to workers), ``fingerprint`` (what tells them apart), with ``told`` for
+  values and ``owners`` for modules;
 - making: ``run`` (the driver, on an engine), ``job``, ``work`` (a unit), with ``view``, ``encode``, ``shard`` and
   ``target``;
 - after it: ``report``, ``verify``.

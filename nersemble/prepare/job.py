@@ -14,7 +14,8 @@ from typing import Any
 
 from ..capture import Capture
 from .options import PrepareOptions
-from .stages import Stage, unpack_stages
+from .packing import unpack_stages
+from .stages import Stage
 from .target import Target
 from .unit import UNIT_VERSION, Unit, digest
 

@@ -13,7 +13,8 @@ from ..errors import PrepareError
 from .job import Job
 from .names import check_config
 from .options import PrepareOptions
-from .stages import Stage, pack_stages
+from .packing import pack_stages
+from .stages import Stage
 from .unit import Unit, digest
 
 #: Name of a plan beside its shards.

@@ -12,7 +12,6 @@ and colours (None if there is none), the ``Camera`` that belongs to the picture,
 
 from __future__ import annotations
 
-import base64
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -91,38 +90,6 @@ def check_stages(stages: Any) -> tuple[Stage, ...]:
 def columns_of(stages: Sequence[Stage]) -> dict[str, str]:
     """Every column that stages add, with its kind."""
     return {name: kind for one in stages for name, kind in one.columns.items()}  # type: ignore[attr-defined]
-
-
-def pack_stages(stages: Sequence[Stage]) -> str:
-    """Stages as text for another process.
-
-    Raises:
-        PrepareError: If they cannot be sent.
-    """
-    import dill
-
-    problem = ""
-    try:
-        return base64.b64encode(dill.dumps(tuple(stages), recurse=True)).decode()
-    except Exception as error:  # noqa: BLE001 - a caller's objects raise what they like
-        problem = f"{type(error).__name__}: {error}"
-    raise PrepareError(f"A stage cannot be sent to a worker: {problem}. Define it at the top of a module.")
-
-
-def unpack_stages(text: str) -> tuple[Stage, ...]:
-    """Read back what ``pack_stages`` gave.
-
-    Raises:
-        PrepareError: If a module that a stage needs is not there.
-    """
-    import dill
-
-    problem = ""
-    try:
-        return dill.loads(base64.b64decode(text))
-    except Exception as error:  # noqa: BLE001 - what it imports raises what it likes
-        problem = f"{type(error).__name__}: {error}"
-    raise PrepareError(f"A stage cannot be loaded by this worker: {problem}. Is its module installed here?")
 
 
 @dataclass(frozen=True)
