@@ -89,10 +89,11 @@ def _find_moov(reader: WindowReader, least: int) -> bytes | None:
                 return None
             size, start = struct.unpack(">Q", header[8:16])[0], 16
         if kind == b"moov":
-            if size > MAX_HEADER:
+            if (size or reader.source.size() - position) > MAX_HEADER:
                 return None
-            body = reader.read_at(position + start, position + size)
-            if size == 0 or len(body) < size - start:
+            stop = position + size if size else reader.source.size()  # 0: to the end of the file
+            body = reader.read_at(position + start, stop)
+            if len(body) < stop - position - start or not (size or _is_whole(body)):
                 raise FrameError(NO_HEADER)
             return body
         if kind == b"moof":
@@ -103,6 +104,14 @@ def _find_moov(reader: WindowReader, least: int) -> bytes | None:
             return None
         position += size
         least = TAIL_READ
+
+
+def _is_whole(moov: bytes) -> bool:
+    """Whether a header that goes to the end of its file was not cut off: its boxes fill it."""
+    try:
+        return bool(list(boxes(moov)))
+    except OddFile:
+        return False
 
 
 def _parse_moov(moov: bytes) -> Mp4Index:
