@@ -25,6 +25,7 @@ from .packets import PacketIndex, PacketReader
 from .resize import Picture, checked_size, contiguous
 from .rgb import RgbConverter
 from .scan import scan
+from .skipped import without_skipped
 from .source import ByteSource, FileSource, LocalSource, WindowReader, as_source
 from .tensor import converter
 
@@ -91,9 +92,8 @@ class VideoDecoder:
         try:
             reader = WindowReader(self._source)
             plain = read_index(reader, first_read)
-            if plain is not None:
-                return plain.packets, Mp4Packets(plain, reader)
-            return scan(self._source)
+            index, packets = scan(self._source) if plain is None else (plain.packets, Mp4Packets(plain, reader))
+            return without_skipped(index, packets), packets
         except FrameError as error:
             problem = str(error)
         self._source.close()

@@ -1,0 +1,52 @@
+"""H.264 and HEVC that were cut where a group of pictures is open: the pictures at the beginning that no decoder shows.
+
+Those that lead the first keyframe may be predicted from what was cut away.  Decoders leave them out (ITU-T H.265 8.3.3,
+NoRaslOutputFlag; H.264 D.2.8, where FFmpeg shows nothing in front of the recovery point), and so does a count of what
+players show.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from .nal import split_heads
+from .packets import MAX_REORDER, PacketIndex, PacketReader
+from .slices import IDR, SLICES
+
+#: Types of NAL units of HEVC: slices of any kind, keyframes whose leading pictures may lack theirs, and those.
+_HEVC_SLICES, _HEVC_OPEN, _HEVC_SKIPPED = range(32), {16, 17, 18, 21}, {8, 9}
+
+
+def without_skipped(index: PacketIndex, packets: PacketReader) -> PacketIndex:
+    """The index with those pictures hidden; packets are read only if something leads the first one.
+
+    Raises:
+        FrameError: If nothing is left.
+    """
+    if index.codec not in ("h264", "hevc"):
+        return index
+    leading = (1 + np.flatnonzero(index.rank[1 : MAX_REORDER + 1] < index.rank[0])).tolist()
+    if not leading:
+        return index
+    kinds = [_kind(index, data) for data in packets.read(0, leading[-1])]
+    if index.codec == "hevc":
+        skipped = {number for number in leading if kinds[number : number + 1] and kinds[number] in _HEVC_SKIPPED}
+        open_start = kinds[:1] and kinds[0] in _HEVC_OPEN
+    else:
+        skipped, open_start = set(leading), kinds[:1] and kinds[0] not in (IDR, None)
+    if not open_start or not skipped:
+        return index
+    shown, sequence = index.shown.copy(), index.sequence
+    shown[sorted(skipped)] = False
+    return replace(index, shown=shown, sequence=None if sequence is None else sequence[shown[sequence]])
+
+
+def _kind(index: PacketIndex, packet: bytes) -> int | None:
+    """The type of a packet's first slice."""
+    for head in split_heads(index.codec, index.extradata, packet, 1):
+        kind = head[0] & 31 if index.codec == "h264" else head[0] >> 1 & 63
+        if kind in (SLICES if index.codec == "h264" else _HEVC_SLICES):
+            return kind
+    return None
