@@ -20,6 +20,7 @@ from .disposable import holds_parameter_sets, is_disposable
 from .evidence import LOST, Evidence
 from .outlook import Outlook, Wanted
 from .packets import PacketIndex, PacketReader
+from .unmarking import without_lost_marks
 
 #: Most packets fed behind a wanted one before it is given up: twice what a standard codec may hold back.
 LONGEST_WAIT = 32
@@ -49,6 +50,8 @@ class PictureDecoder:
         self._context: Any = None
         self._threads = self._asked = 1  # that it has, and that the last picture asked for
         self._one_thread = False
+        #: Packets that speak of what was cut away in front, without so many of these words.
+        self._mended: dict[int, tuple[int, bytes]] = {}
         self._depth = index.reorder_depth  # pictures that the codec holds back to bring them into order
         self._has_other_sets = False  # the codec was fed parameter sets, which a flush does not take back
         self._reset()
@@ -91,7 +94,7 @@ class PictureDecoder:
             picture, problem = self._attempt(start, wanted, 1 if self._one_thread else threads)
             if picture is not None and in_doubt == self._in_doubt:
                 return picture
-            self._context = None
+            refused, self._context = self._evidence.refused, None
             self._reset()
             if in_doubt != self._in_doubt:
                 start = self._begin_for(packet)
@@ -99,9 +102,21 @@ class PictureDecoder:
                 start = self._evidence.start_for(packet) if start else None
             elif self._threads > 1:  # with more threads a codec says late what is damaged: look again
                 self._threads, self._one_thread = 1, True
+            elif start == 0 and self._mend(refused):
+                self._one_thread = False
             else:  # it may lean on more than its keyframe (intra refresh, a keyframe that is none): begin further back
                 start = self._index.keyframe_before(start)
         raise FrameError(problem)
+
+    def _mend(self, refused: int | None) -> bool:
+        """Take out of a packet that the codec refused what it says of pictures in front of the file, if it does."""
+        if refused is None or self._index.codec != "h264":
+            return False
+        count = 1 + self._mended.get(refused, (0, b""))[0]
+        mended = without_lost_marks(self._index.extradata, self._packets.read(0, refused), count)
+        if mended is not None:
+            self._mended[refused] = (count, mended)
+        return mended is not None
 
     @property
     def _in_doubt(self) -> bool:
@@ -246,8 +261,9 @@ class PictureDecoder:
             self._drained = True
         else:
             # Allocated by FFmpeg, with the zeros behind it that decoders read; one around `data` itself has none.
-            packet = av.Packet(len(data))
-            packet.update(data)
+            given = self._mended[self._fed][1] if self._fed in self._mended else data
+            packet = av.Packet(len(given))
+            packet.update(given)
             packet.pts = packet.dts = self._fed
             packet.is_keyframe = bool(self._index.keyframe[self._fed])
             self._evidence.note_fed(self._fed, data)

@@ -29,6 +29,7 @@ class Evidence:
     Attributes:
         origin: The packet that decoding began at.
         out: The packets whose pictures came out since.
+        refused: The first packet that the codec could not read.
         false_keyframes: The codec contradicted the container on where decoding can begin.
     """
 
@@ -46,6 +47,7 @@ class Evidence:
         self.out: set[int] = set()
         self._numbers = FrameNumbers(self._index.extradata) if self._index.codec == "h264" else None
         self._damaged: set[int] = set()  # packets that the codec could not read whole
+        self.refused: int | None = None
         # The codec confirmed that decoding can begin there; of these two codecs the packets themselves tell before.
         self._began_well = origin == 0 or self._index.codec in ("h264", "hevc")
         self._highest = -1  # place in presentation order of the last picture that came out
@@ -102,6 +104,7 @@ class Evidence:
     def note_refused(self, packet: int) -> None:
         """Note that the codec could not read a packet."""
         self._damaged.add(packet)
+        self.refused = packet if self.refused is None else self.refused
 
     def note_out(self, packet: int, picture: Any) -> None:
         """Note that the picture of a packet came out."""

@@ -41,6 +41,12 @@ def split_heads(codec: str, extradata: bytes, packet: bytes, length: int) -> lis
     return found if position == len(packet) else []
 
 
+def join_units(codec: str, extradata: bytes, units: list[bytes]) -> bytes:
+    """A packet of NAL units."""
+    size = _length_size(codec, extradata)
+    return b"".join((len(unit).to_bytes(size, "big") if size else b"\0\0\0\1") + unit for unit in units)
+
+
 def is_configuration(extradata: bytes, at: int) -> bool:
     """Whether the out-of-band header is a configuration record (ISO/IEC 14496-15) that goes on to byte ``at``."""
     return len(extradata) > at and extradata[0] == 1
@@ -62,7 +68,17 @@ class Bits:
     def __init__(self, unit: bytes) -> None:
         data = unit.replace(b"\0\0\3", b"\0\0")
         self._value = int.from_bytes(data, "big")
-        self._left = 8 * len(data)
+        self._left = self.length = 8 * len(data)
+
+    @property
+    def position(self) -> int:
+        """Bits that were read."""
+        return self.length - self._left
+
+    def between(self, start: int, stop: int) -> str:
+        """Bits ``start`` to ``stop`` as text."""
+        count = stop - start
+        return format(self._value >> (self.length - stop) & ((1 << count) - 1), f"0{count}b") if count else ""
 
     def read(self, count: int) -> int:
         """An unsigned number of ``count`` bits."""

@@ -6,95 +6,28 @@ need, a codec fills the gap with an older picture and says nothing.  What cannot
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import NamedTuple
 
 from .nal import Bits, is_configuration, split_heads, split_units
+from .parameter_sets import PICTURE_SET, SEQUENCE_SET, Picture, Sequence, Sets, sets_of
 
-_SLICES, _IDR, _SEQUENCE_SET, _PICTURE_SET = (1, 2, 5), 5, 7, 8
-#: Profiles whose sequence parameter sets say more of the picture format (H.264 7.3.2.1.1).
-_LONG_PROFILES = {44, 83, 86, 100, 110, 118, 122, 128, 134, 135, 138, 139, 244}
-_CHROMA_444 = 3
+SLICES, IDR = (1, 2, 5), 5
 #: Bytes of a slice in which its frame number lies, and most of its whole head.
 SLICE_HEAD, WHOLE_HEAD = 24, 2048
 _P, _B = (0, 3), 1
+_LAST_USUAL = 2  # slice types behind it, of switching pictures, say more
 _RESET = 5  # memory management operation that makes frame numbers begin at 0 again
-
-
-class _Sequence(NamedTuple):
-    """A sequence parameter set, as far as slices are read by it."""
-
-    frame_number_bits: int
-    gaps_allowed: bool
-    order_bits: int | None
-    order_steps: bool
-    frames_only: bool
-    chroma: int
-
-
-class _Picture(NamedTuple):
-    """A picture parameter set, as far as slices are read by it."""
-
-    sequence: int
-    fields_apart: int
-    references: tuple[int, int]
-    weighted: int
-    weighted_twice: int
-    redundant: int
-
-
-class _Sets(NamedTuple):
-    sequences: dict[int, _Sequence]
-    pictures: dict[int, _Picture]
-
-    def read(self, unit: bytes) -> None:
-        """Take in a unit, if it is a parameter set; one that cannot be read is unknown."""
-        reader, kind = Bits(unit[1:]), unit[0] & 31
-        try:
-            if kind == _SEQUENCE_SET:
-                number, sequence = _read_sequence(reader)
-                self.sequences[number] = sequence
-            elif kind == _PICTURE_SET:
-                number, picture = _read_picture(reader)
-                self.pictures[number] = picture
-        except (EOFError, _Unread):
-            (self.sequences if kind == _SEQUENCE_SET else self.pictures).clear()
-
-
-class _Unread(Exception):
-    """Something that is not read here."""
-
-
-@lru_cache(maxsize=64)
-def _sets_of(extradata: bytes) -> _Sets:
-    """The parameter sets of an out-of-band header (ISO/IEC 14496-15 5.3.3.1), or of one with start codes."""
-    found = _Sets({}, {})
-    if not is_configuration(extradata, 6):
-        for unit in split_units("h264", b"", extradata):
-            found.read(unit)
-        return found
-    position = 5
-    for mask in (31, 255):
-        count = extradata[position] & mask if position < len(extradata) else 0
-        position += 1
-        for _ in range(count):
-            length = int.from_bytes(extradata[position : position + 2], "big")
-            unit = extradata[position + 2 : position + 2 + length]
-            position += 2 + length
-            if unit:
-                found.read(unit)
-    return found
 
 
 def frame_number(extradata: bytes, unit: bytes) -> int | None:
     """The frame number in the head of a slice, by the parameter sets of the out-of-band header; None if unknown."""
     if not is_configuration(extradata, 6):  # its parameter sets come with the packets
         return None
-    found = _read_number(_sets_of(extradata), Bits(unit[1:SLICE_HEAD]))
+    found = _read_number(sets_of(extradata), Bits(unit[1:SLICE_HEAD]))
     return found[0] if found else None
 
 
-def _read_number(sets: _Sets, reader: Bits) -> tuple[int, int, _Sequence, _Picture] | None:
+def _read_number(sets: Sets, reader: Bits) -> tuple[int, int, Sequence, Picture] | None:
     """Frame number, slice type, and the parameter sets of a slice; the reader stands behind the number."""
     try:
         reader.read_golomb()  # first macroblock
@@ -115,7 +48,7 @@ class FrameNumbers:
 
     def __init__(self, extradata: bytes) -> None:
         self._extradata = extradata
-        self._sets = _sets_of(extradata)
+        self._sets = sets_of(extradata)
         self._last: int | None = None  # number of the last picture that others may be predicted from
         self._last_packet = b""
 
@@ -148,13 +81,13 @@ class FrameNumbers:
     def _slices(self, packet: bytes) -> list[bytes]:
         """The heads of the slices of a packet; its parameter sets are taken in."""
         heads = split_heads("h264", self._extradata, packet, SLICE_HEAD)
-        if any(head[0] & 31 in (_SEQUENCE_SET, _PICTURE_SET) for head in heads):
-            self._sets = _Sets(dict(self._sets.sequences), dict(self._sets.pictures))
+        if any(head[0] & 31 in (SEQUENCE_SET, PICTURE_SET) for head in heads):
+            self._sets = self._sets.copy()
             for unit in split_units("h264", self._extradata, packet):
                 self._sets.read(unit)
         if not heads:  # it is cut off
             self._last = None
-        return [head for head in heads if head[0] & 31 in _SLICES]
+        return [head for head in heads if head[0] & 31 in SLICES]
 
     def _misses_before(self, head: bytes) -> bool:
         found = _read_number(self._sets, Bits(head[1:]))
@@ -165,7 +98,7 @@ class FrameNumbers:
         size = 1 << sequence.frame_number_bits
         goes_on = (
             self._last is None
-            or head[0] & 31 == _IDR
+            or head[0] & 31 == IDR
             or sequence.gaps_allowed
             or number in (self._last, (self._last + 1) % size)
             or (number < 2 and self._was_reset())
@@ -179,10 +112,10 @@ class FrameNumbers:
     def _was_reset(self) -> bool:
         """Whether the last picture that others may be predicted from made frame numbers begin anew."""
         heads = split_heads("h264", self._extradata, self._last_packet, WHOLE_HEAD)
-        return any(_resets(self._sets, head) for head in heads if head[0] & 31 in _SLICES and head[0] & 0x60)
+        return any(_resets(self._sets, head) for head in heads if head[0] & 31 in SLICES and head[0] & 0x60)
 
 
-def _resets(sets: _Sets, unit: bytes) -> bool:
+def _resets(sets: Sets, unit: bytes) -> bool:
     """Whether a slice has the operation that resets frame numbers (H.264 7.3.3); True if that cannot be told."""
     reader = Bits(unit[1:])
     found = _read_number(sets, reader)
@@ -190,15 +123,27 @@ def _resets(sets: _Sets, unit: bytes) -> bool:
         return True
     _, kind, sequence, picture = found
     try:
-        return _reaches_reset(reader, unit[0] & 31 == _IDR, kind, sequence, picture)
+        return _reaches_reset(reader, unit[0] & 31 == IDR, kind, sequence, picture)
     except EOFError:
         return True
 
 
-def _reaches_reset(reader: Bits, idr: bool, kind: int, sequence: _Sequence, picture: _Picture) -> bool:
+def _reaches_reset(reader: Bits, idr: bool, kind: int, sequence: Sequence, picture: Picture) -> bool:
     if idr:
         return False
-    field = not sequence.frames_only and reader.read(1)
+    _pass_to_marks(reader, kind, sequence, picture)
+    if reader.read(1):
+        while operation := reader.read_golomb():
+            if operation == _RESET:
+                return True
+            for _ in range(2 if operation == 3 else 1):
+                reader.read_golomb()
+    return False
+
+
+def _pass_to_marks(reader: Bits, kind: int, sequence: Sequence, picture: Picture) -> bool:
+    """Read on from behind the frame number of a slice that is none of an IDR picture; whether it is of a field."""
+    field = bool(not sequence.frames_only and reader.read(1))
     if field:
         reader.read(1)
     if sequence.order_bits is not None:
@@ -220,13 +165,7 @@ def _reaches_reset(reader: Bits, idr: bool, kind: int, sequence: _Sequence, pict
                 reader.read_golomb()
     if (picture.weighted and kind in _P) or (picture.weighted_twice == 1 and kind == _B):
         _pass_weights(reader, sum(references[:lists]), sequence.chroma)
-    if reader.read(1):
-        while operation := reader.read_golomb():
-            if operation == _RESET:
-                return True
-            for _ in range(2 if operation == 3 else 1):
-                reader.read_golomb()
-    return False
+    return field
 
 
 def _pass_weights(reader: Bits, references: int, chroma: int) -> None:
@@ -239,51 +178,45 @@ def _pass_weights(reader: Bits, references: int, chroma: int) -> None:
                     reader.read_signed_golomb()
 
 
-def _read_sequence(reader: Bits) -> tuple[int, _Sequence]:
-    profile = reader.read(8)
-    reader.read(16)  # constraints and level
-    number, chroma = reader.read_golomb(), 1
-    if profile in _LONG_PROFILES:
-        chroma = reader.read_golomb()
-        if chroma == _CHROMA_444 and reader.read(1):
-            raise _Unread  # planes apart: a slice says whose it is before its frame number
-        reader.read_golomb(), reader.read_golomb(), reader.read(1)
-        if reader.read(1):
-            for index in range(8 if chroma != _CHROMA_444 else 12):
-                if reader.read(1):
-                    _pass_scaling_list(reader, 16 if index < 6 else 64)
-    frame_number_bits = reader.read_golomb() + 4
-    order, order_bits, order_steps = reader.read_golomb(), None, False
-    if order == 0:
-        order_bits = reader.read_golomb() + 4
-    elif order == 1:
-        order_steps = not reader.read(1)
-        reader.read_signed_golomb(), reader.read_signed_golomb()
-        for _ in range(reader.read_golomb()):
-            reader.read_signed_golomb()
-    reader.read_golomb()  # most references
-    gaps_allowed = bool(reader.read(1))
-    reader.read_golomb(), reader.read_golomb()  # width and height
-    return number, _Sequence(frame_number_bits, gaps_allowed, order_bits, order_steps, bool(reader.read(1)), chroma)
+class Slice(NamedTuple):
+    """The head of a slice; the reader stands behind the frame number."""
+
+    kind: int
+    is_reference: bool
+    number: int
+    type: int
+    sequence: Sequence
+    picture: Picture
+    reader: Bits
+
+    def pass_to_marks(self) -> bool:
+        """Read on up to what it says of older pictures (H.264 7.3.3.3); False if that is not done here.
+
+        Raises:
+            EOFError: If the slice ends before.
+        """
+        return self.kind != IDR and not _pass_to_marks(self.reader, self.type, self.sequence, self.picture)
+
+    def pass_rest(self) -> None:
+        """Read on from behind that to the coded picture.
+
+        Raises:
+            EOFError: If the slice ends before.
+        """
+        if self.picture.arithmetic and (self.type in _P or self.type == _B):
+            self.reader.read_golomb()
+        self.reader.read_signed_golomb()
+        if self.picture.deblocking and self.reader.read_golomb() != 1:
+            self.reader.read_signed_golomb(), self.reader.read_signed_golomb()
 
 
-def _read_picture(reader: Bits) -> tuple[int, _Picture]:
-    number, sequence = reader.read_golomb(), reader.read_golomb()
-    reader.read(1)  # entropy coding
-    fields_apart = reader.read(1)
-    if reader.read_golomb():
-        raise _Unread  # slice groups
-    references = (reader.read_golomb() + 1, reader.read_golomb() + 1)
-    weighted, weighted_twice = reader.read(1), reader.read(2)
-    for _ in range(3):
-        reader.read_signed_golomb()  # quantizers
-    reader.read(2)  # deblocking, constrained prediction
-    return number, _Picture(sequence, fields_apart, references, weighted, weighted_twice, reader.read(1))
-
-
-def _pass_scaling_list(reader: Bits, size: int) -> None:
-    last = following = 8
-    for _ in range(size):
-        if following:
-            following = (last + reader.read_signed_golomb()) % 256
-        last = following or last
+def read_slice(sets: Sets, unit: bytes) -> Slice | None:
+    """The head of a slice; None if it is none, or not known."""
+    if unit[0] & 31 not in SLICES:
+        return None
+    reader = Bits(unit[1:])
+    found = _read_number(sets, reader)
+    if found is None or found[1] > _LAST_USUAL:
+        return None
+    number, kind, sequence, picture = found
+    return Slice(unit[0] & 31, bool(unit[0] & 0x60), number, kind, sequence, picture, reader)
