@@ -158,15 +158,17 @@ class Target:
     @contextlib.contextmanager
     def _asking(self, what: str, name: str) -> Iterator[None]:
         """Turn what a store behind a URL raises into an error of this package; each kind has exceptions of its own."""
-        problem = ""
+        problem, number = "", None
         try:
             yield
         except (FileNotFoundError, NotADirectoryError):
             raise
         except Exception as error:  # noqa: BLE001
-            problem = f"{type(error).__name__}: {_without_password(str(error))}"
+            number = error.errno if isinstance(error, OSError) else None
+            said = os.strerror(number) if isinstance(number, int) else str(error)
+            problem = f"{type(error).__name__}: {_without_password(said)}"
         if problem:
-            raise StorageError(f"{self.shown}{'/' if name else ''}{name} cannot be {what}: {problem}.")
+            raise StorageError(f"{self.shown}{'/' if name else ''}{name} cannot be {what}: {problem}.", number)
 
     def remove(self, name: str) -> None:
         """Remove a file, if it is there."""
