@@ -164,7 +164,8 @@ def _plan(context: typer.Context) -> PreparePlan:
 
 def _go(plan: PreparePlan, call: _Call) -> int:
     from ..errors import PrepareError, PushError
-    from ..prepare.run import make_engine, refusal
+    from ..prepare.claim import refusal
+    from ..prepare.run import make_engine
     from ..prepare.target import Target
 
     target = Target(call.out)

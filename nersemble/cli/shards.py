@@ -81,7 +81,7 @@ def show_shards(plans: list[PlanFile], as_json: bool) -> None:
 
 
 def _describe(plan: PreparePlan, target: Target) -> dict[str, Any]:
-    from ..prepare.work import are_whole
+    from ..prepare.whole import are_whole
 
     job = plan.reading_job(target.text)
     to_do = [unit.name for unit, whole in zip(plan.units, are_whole(job, plan.units), strict=True) if not whole]

@@ -19,7 +19,7 @@ from ..cores import usable_cores
 from ..errors import PrepareError, SelectionError
 from ..prepare.job import Job, UnitResult
 from ..prepare.unit import Unit
-from ..prepare.work import are_whole
+from ..prepare.whole import are_whole
 from .crew import run_crew
 from .rank import RESULTS, write_work
 from .slurm import check_slurm_options, submit_job

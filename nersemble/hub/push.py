@@ -15,7 +15,7 @@ from ..errors import PushError, SelectionError
 from ..parallel import map_on_threads
 from ..prepare import PreparePlan
 from ..prepare.target import Target
-from ..prepare.work import LOOKS
+from ..prepare.whole import LOOKS
 from ..progress import display, kind_for
 from .card import overrides
 from .client import Client, RemoteFile, check_message

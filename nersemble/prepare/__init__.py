@@ -11,8 +11,8 @@ Where things are:
   comes of it), ``sample`` (how large and how long it will be);
 - stages: ``stages``, ``packing`` (on their way to workers), ``fingerprint`` (what tells them apart), with ``told`` for
   values and ``owners`` for modules;
-- making: ``run`` (the driver, on an engine), ``job``, ``work`` (a unit), with ``view``, ``encode``, ``shard`` and
-  ``target``;
+- making: ``run`` (the driver, on an engine), ``claim`` (whose the folder is), ``job``, ``work`` (a unit), with
+  ``view``, ``encode``, ``shard``, ``whole`` (is it there?) and ``target``;
 - after it: ``report``, ``verify``.
 """
 

@@ -35,6 +35,7 @@ class Job:
         columns: Columns that stages add, with their kinds.
         stages_told: What a plan keeps of each stage.
         stages: The stages, packed; "" if there are none.
+        plan: Hash of the plan, which the folder of the shards is to belong to; "" if whose it is does not matter.
     """
 
     options: PrepareOptions
@@ -47,6 +48,7 @@ class Job:
     columns: dict[str, str] = field(default_factory=dict)
     stages_told: tuple[dict[str, Any], ...] = ()
     stages: str = ""
+    plan: str = ""
 
     def digest_of(self, unit: Unit) -> str:
         """What tells the shard of a unit from one that was made in another way."""

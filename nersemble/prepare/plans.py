@@ -100,6 +100,7 @@ class PreparePlan:
             data_dir=self.data_dir,
             from_cache=self.from_cache,
             stages=pack_stages(self.stages) if self.stages else "",
+            plan=self.hash,
         )
 
     def reading_job(self, target: str | os.PathLike[str]) -> Job:

@@ -10,10 +10,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
-from ..errors import PrepareError, SelectionError, StorageError
+from ..errors import SelectionError, StorageError
 from ..units import format_bytes
+from .claim import claim
 from .job import Job, UnitResult
-from .plans import PLAN_FILE, PreparePlan
+from .plans import PreparePlan
 from .report import RunProgress, RunReport, UnitEvent
 from .target import Target
 from .unit import Unit
@@ -84,7 +85,7 @@ def run_plan(
     if "memory://" in target.text:
         raise SelectionError("Workers are other processes, which do not share this one's memory. Give a folder.")
     job = replace(plan.job(target.text), recheck=recheck)
-    _begin(plan, target)
+    claim(plan, target)
     began = time.monotonic()
     report = RunReport(target.shown)
     state = RunProgress(len(plan.units), pictures_total=plan.pictures)
@@ -135,69 +136,6 @@ def make_engine(engine: str | Engine, workers: int | None, options: dict[str, An
     if made is None:
         raise SelectionError(f"The engine {engine} was given options that it does not take: {problem}.")
     return made
-
-
-def _begin(plan: PreparePlan, target: Target) -> None:
-    """Keep the plan beside its shards, and refuse a folder whose shards it would write over or leave behind."""
-    problem = refusal(plan, target)
-    if problem:
-        raise PrepareError(problem)
-    name, text = f"{plan.config}/{PLAN_FILE}", plan.to_json()
-    if _held(target, name) != text.encode():
-        target.write_text(name, text)
-    target.sweep(plan.config)
-
-
-def refusal(plan: PreparePlan, target: Target) -> str:
-    """Why a plan will not be run into a folder, which holds shards of another one of this name; "" if it does not."""
-    held = _held(target, f"{plan.config}/{PLAN_FILE}")
-    if held is None or held == plan.to_json().encode():
-        return ""
-    problem = _conflict(plan, held)
-    if not problem or not any(name.endswith(".parquet") for name in target.names(plan.config)):
-        return ""
-    return (
-        f"{target.shown}/{plan.config} {problem}. Give another folder, or another config_name= (--config-name); or "
-        "remove it, if it is not needed any more."
-    )
-
-
-def _held(target: Target, name: str) -> bytes | None:
-    """The content of a small file of a target; None if it is not there."""
-    problem = ""
-    try:
-        with target.open(name) as file:
-            return file.read()
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except StorageError:
-        raise
-    except OSError as error:
-        problem = str(error.strerror or error)
-    raise StorageError(f"{target.shown}/{name} cannot be read: {problem}.")
-
-
-def _conflict(plan: PreparePlan, held: bytes) -> str:
-    """Why a plan does not go on with the shards of another one, whose file is ``held``; "" if it does."""
-    try:
-        before = PreparePlan.from_json(held)
-    except (PrepareError, SelectionError):
-        return f"holds a {PLAN_FILE} that cannot be read, so that nobody knows how its shards were made"
-    if before.options != plan.options or before.stages_told != plan.stages_told:
-        what = "options" if before.options != plan.options else "stages"
-        return f"holds shards that were made with other {what}: plan {before.hash}, not {plan.hash}"
-    if before.encoder != plan.encoder:
-        return f"holds pictures that {before.encoder} encoded, and {plan.encoder} would encode the others"
-    now = {unit.name: unit for unit in plan.units}
-    for unit in before.units:
-        same = now.get(unit.name)
-        if same is None or same.stop != unit.stop or not _cameras(unit) <= _cameras(same):
-            return f"holds shards of another selection, such as {unit.name}, which this plan does not have as they are"
-    return ""
-
-
-def _cameras(unit: Unit) -> set[str]:
-    return {video.camera for video in unit.videos}
 
 
 def _note(report: RunReport, state: RunProgress, result: UnitResult, pictures: int) -> None:

@@ -12,7 +12,7 @@ import re
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -24,24 +24,23 @@ from ..errors import AccessError, AssetNotFoundError, FrameError, NersembleError
 from ..layout import AssetPath, canonical_sequence
 from ..memory import give_back
 from ..opening import START_READ, open_video
-from ..parallel import map_on_threads
 from ..video import VideoDecoder
 from ..video.decoder import FIRST_READ
+from .claim import FolderTakenError, check_claim
 from .encode import SUFFIXES, encode_clip, picture_encoder
 from .job import Job, UnitResult
-from .shard import ShardWriter, features_of, is_undamaged, read_header
+from .shard import ShardWriter, features_of
 from .stages import StageInput, run_stages, sealed
 from .target import no_room
 from .unit import Unit, UnitVideo
 from .view import UnitView
+from .whole import is_whole
 
 Picture = NDArray[np.uint8]
 #: What has no hope for any other unit either.
 _STOPPING = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM}
 #: Bytes of encoded pictures of a unit that are held in memory; more are put on disk until their moments are written.
 SPOOL_BYTES = 4 << 20
-#: Shards that are looked at at once.
-LOOKS = 16
 #: What may be the access URL in what a library says.
 _URL = re.compile(r"https?://\S+")
 
@@ -57,7 +56,8 @@ def run_unit(job: Job, unit: Unit) -> UnitResult:
         return _run(job, unit)
     except NersembleError as error:
         problem = str(error)
-        stops = isinstance(error, AccessError) or (isinstance(error, StorageError) and error.errno in _STOPPING)
+        stops = isinstance(error, (AccessError, FolderTakenError))
+        stops |= isinstance(error, StorageError) and error.errno in _STOPPING
     except MemoryError:
         problem = "the memory is not enough. Take fewer workers"
     except Exception as error:  # noqa: BLE001 - a library's: of an encoder, say, that does not take this size
@@ -71,6 +71,7 @@ def _run(job: Job, unit: Unit) -> UnitResult:
     rows = len(unit.rows(job.options.wanted, job.options.rows))
     if is_whole(job, unit):
         return UnitResult(unit.name, "kept", rows=rows, bytes=target.size(name))
+    check_claim(job)
     making = _Making(job, unit)
     with target.writing(name) as part, _giving_back():
         with ShardWriter(part, features_of(job.options, job.columns), wanted) as writer:
@@ -80,6 +81,7 @@ def _run(job: Job, unit: Unit) -> UnitResult:
             closing = time.perf_counter()
         if writer.rows != rows:
             raise PrepareError(f"{name} came out with {writer.rows} rows instead of {rows}. Please report this.")
+        check_claim(job)  # again, for it took a while
     making.seconds["write"] += time.perf_counter() - closing  # its end, and the disk's
     seconds = {kind: round(spent, 6) for kind, spent in making.seconds.items()}
     return UnitResult(unit.name, "written", rows, making.pictures, target.size(name), seconds=seconds)
@@ -93,26 +95,6 @@ def _giving_back() -> Iterator[None]:
     finally:
         pa.default_memory_pool().release_unused()
         give_back()
-
-
-def is_whole(job: Job, unit: Unit) -> bool:
-    """Whether the shard of a unit is there, and is the one that is asked for."""
-    try:
-        with job.output.open(job.shard_name(unit)) as file:
-            header = read_header(file)
-            rows = len(unit.rows(job.options.wanted, job.options.rows))
-            if header is None or header.unit != job.digest_of(unit) or header.rows != rows:
-                return False
-            return not job.recheck or is_undamaged(file)
-    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
-        return False
-    except (OSError, pa.ArrowException):
-        return False
-
-
-def are_whole(job: Job, units: Sequence[Unit]) -> list[bool]:
-    """The same of many units."""
-    return map_on_threads(lambda unit: is_whole(job, unit), units, LOOKS)
 
 
 class _Making:

@@ -1,0 +1,135 @@
+"""Whose a folder of shards is: that of the plan that lies in it.
+
+Whoever would mix other shards with its own is refused, and a run stops where another one took the folder meanwhile, as
+it may while there is no shard yet.
+"""
+
+from __future__ import annotations
+
+import re
+
+from ..errors import PrepareError, SelectionError, StorageError
+from .job import Job
+from .plans import PLAN_FILE, PreparePlan
+from .target import Target
+from .unit import Unit
+from .whole import are_whole
+
+#: Bytes of a plan in which its hash stands, and how.
+_HEAD, _HASH = 256, re.compile(rb'"hash": "(\w+)"')
+_INSTEAD = "Give another folder, or another config_name= (--config-name); or remove it, if it is not needed any more."
+
+
+class FolderTakenError(PrepareError):
+    """Another run has taken the folder of this one."""
+
+
+def claim(plan: PreparePlan, target: Target) -> None:
+    """Keep a plan beside its shards.
+
+    Raises:
+        PrepareError: If the folder holds shards that it would write over or leave behind.
+        StorageError: If the store behind a URL does not answer.
+    """
+    problem = refusal(plan, target)
+    if problem:
+        raise PrepareError(problem)
+    name, text = f"{plan.config}/{PLAN_FILE}", plan.to_json()
+    held = _held(target, name)
+    if held != text.encode():
+        target.write_text(name, text)
+        if held is not None and _conflict(plan, held) and _shards(plan, target):
+            target.write_text(name, held.decode("utf-8", "replace"))
+            raise PrepareError(
+                f"Another run, of a plan with other options, has just begun in {target.shown}/{plan.config}. {_INSTEAD}"
+            )
+    target.sweep(plan.config)
+
+
+def refusal(plan: PreparePlan, target: Target) -> str:
+    """Why a plan will not be run into a folder, which holds shards that are not its own; "" if it will."""
+    held = _held(target, f"{plan.config}/{PLAN_FILE}")
+    if held == plan.to_json().encode():
+        return ""
+    problem = _unclaimed(plan, target) if held is None else _conflict(plan, held)
+    if not problem or not _shards(plan, target):
+        return ""
+    return f"{target.shown}/{plan.config} {problem}. {_INSTEAD}"
+
+
+def check_claim(job: Job) -> None:
+    """Check that the folder of a job is still that of its plan, as far as a plan lies there.
+
+    Raises:
+        FolderTakenError: If it is another one's, whose shards are made in another way.
+        StorageError: If the store behind a URL does not answer.
+    """
+    name = f"{job.config}/{PLAN_FILE}"
+    head = _held(job.output, name, _HEAD) if job.plan else None
+    found = head and _HASH.search(head)
+    if not head or (found and found[1].decode() == job.plan):
+        return
+    if _ways(PreparePlan.from_json(_held(job.output, name) or b"")) != _ways(job):
+        raise FolderTakenError(
+            f"Another run, of a plan with other options, has taken {job.output.shown}/{job.config}. This one stops, "
+            "since their shards would be mixed: give each a folder of its own, or another config_name= (--config-name)."
+        )
+
+
+def _ways(one: PreparePlan | Job) -> tuple[object, ...]:
+    """How shards are made."""
+    return one.options, one.stages_told, one.encoder
+
+
+def _shards(plan: PreparePlan, target: Target) -> list[str]:
+    return [name for name in target.names(plan.config) if name.endswith(".parquet")]
+
+
+def _held(target: Target, name: str, most: int = -1) -> bytes | None:
+    """The content of a small file of a target, or ``most`` bytes of it; None if it is not there."""
+    problem = ""
+    try:
+        with target.open(name) as file:
+            return file.read(most)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except StorageError:
+        raise
+    except OSError as error:
+        problem = str(error.strerror or error)
+    raise StorageError(f"{target.shown}/{name} cannot be read: {problem}.")
+
+
+def _unclaimed(plan: PreparePlan, target: Target) -> str:
+    """Why a plan does not go on with shards that no plan lies beside; "" if they are its own."""
+    job, units = plan.reading_job(target.text), {f"{plan.config}/{unit.name}": unit for unit in plan.units}
+    shards = _shards(plan, target)
+    ours = [name for name in shards if name in units]
+    whole = dict(zip(ours, are_whole(job, [units[name] for name in ours]), strict=True))
+    strange = next((name for name in shards if not whole.get(name)), "")
+    return (
+        f"holds no {PLAN_FILE}, but files such as {strange}, so that nobody knows how they were made" if strange else ""
+    )
+
+
+def _conflict(plan: PreparePlan, held: bytes) -> str:
+    """Why a plan does not go on with the shards of another one, whose file is ``held``; "" if it does."""
+    try:
+        before = PreparePlan.from_json(held)
+    except (PrepareError, SelectionError):
+        return f"holds a {PLAN_FILE} that cannot be read, so that nobody knows how its shards were made"
+    if before.options != plan.options or before.stages_told != plan.stages_told:
+        what = "options" if before.options != plan.options else "stages"
+        return f"holds shards that were made with other {what}: plan {before.hash}, not {plan.hash}"
+    if before.encoder != plan.encoder:
+        return f"holds pictures that {before.encoder} encoded, and {plan.encoder} would encode the others"
+    now = {unit.name: unit for unit in plan.units}
+    for unit in before.units:
+        same = now.get(unit.name)
+        if same is None or same.stop != unit.stop or not _cameras(unit) <= _cameras(same):
+            return f"holds shards of another selection, such as {unit.name}, which this plan does not have as they are"
+    return ""
+
+
+def _cameras(unit: Unit) -> set[str]:
+    return {video.camera for video in unit.videos}

@@ -1,0 +1,116 @@
+"""Whose a folder of shards is: nobody's shards are mixed with another plan's, whoever comes when."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import fsspec
+import pytest
+from _prepared import digests, made, shards, small_plan
+from fsspec.implementations.local import LocalFileSystem
+
+from nersemble import prepare
+from nersemble.errors import PrepareError
+from nersemble.prepare.claim import claim
+from nersemble.prepare.job import Job, UnitResult
+from nersemble.prepare.target import Target
+from nersemble.prepare.unit import Unit
+from nersemble.prepare.work import run_unit
+
+
+class Queue:
+    """An engine that hands units to a scheduler, which runs them when it likes."""
+
+    def run(self, job: Job, units: Sequence[Unit], done: Callable[[UnitResult], bool]) -> str:
+        self.job, self.units = job, units
+        return "job 1"
+
+    def work(self) -> list[UnitResult]:
+        return [run_unit(self.job, unit) for unit in self.units]
+
+
+def test_what_waits_in_a_queue_stops_where_another_plan_took_its_folder(demo_folder, tmp_path):
+    first, second = small_plan(demo_folder), small_plan(demo_folder, quality=50)
+    waiting, taking = Queue(), Queue()
+    first.run(tmp_path, engine=waiting)
+    second.run(tmp_path, engine=taking)  # there is no shard yet, so that nothing is written over
+    late = waiting.work()
+    assert {(one.outcome, one.stops) for one in late} == {("failed", True)}
+    assert "Another run, of a plan with other options, has taken" in late[0].reason
+    assert shards(tmp_path) == []
+    assert {one.outcome for one in taking.work()} == {"written"}
+    assert second.verify(tmp_path).sound
+    with pytest.raises(PrepareError, match="other options"):
+        first.run(tmp_path, workers=1)
+
+
+@pytest.mark.parametrize("url", [False, True])
+def test_a_folder_that_is_taken_while_a_unit_is_made_gets_no_shard_of_it(demo_folder, tmp_path, url):
+    place = f"file://{tmp_path}/out" if url else str(tmp_path / "out")
+    other = small_plan(demo_folder, quality=50)
+
+    @prepare.stage(seen="bool")
+    def take(image, background, camera, row):
+        claim(other, Target(place))
+        return {"seen": True}
+
+    queue = Queue()
+    small_plan(demo_folder, stages=[take]).run(place, engine=queue)
+    object.__setattr__(queue.job, "functions", (take,))  # not sent anywhere, so that it acts here
+    result = run_unit(queue.job, queue.units[0])
+    assert (result.outcome, result.stops) == ("failed", True)
+    assert list((tmp_path / "out").rglob("*.parquet*")) == []
+
+
+def test_a_run_goes_on_beside_one_of_more_of_the_same(demo_folder, tmp_path):
+    some = small_plan(demo_folder, config_name="some")
+    more = small_plan(demo_folder, sequences="EXP-1-head,EMO-1*", config_name="some")
+    waiting = Queue()
+    some.run(tmp_path, engine=waiting)
+    claim(more, Target(tmp_path))
+    assert {one.outcome for one in waiting.work()} == {"written"}
+    assert more.run(tmp_path, workers=1).kept == len(some.units)
+
+
+def test_shards_whose_plan_is_gone_are_gone_on_with_by_their_own_alone(demo_folder, tmp_path):
+    plan = small_plan(demo_folder)
+    made(plan, tmp_path)
+    before, file = digests(tmp_path), tmp_path / plan.config / "plan.json"
+    file.unlink()
+    shards(tmp_path)[-1].unlink()
+    with pytest.raises(PrepareError, match=r"holds no plan\.json, but files such as .*parquet"):
+        small_plan(demo_folder, quality=50).run(tmp_path, workers=1)
+    assert not file.exists()
+    assert plan.run(tmp_path, workers=1).written == 1
+    assert digests(tmp_path) == before
+
+
+def test_a_file_of_others_is_not_written_over(demo_folder, tmp_path):
+    plan = small_plan(demo_folder)
+    theirs = tmp_path / plan.config / plan.units[0].name
+    theirs.parent.mkdir(parents=True)
+    theirs.write_bytes(b"theirs")
+    with pytest.raises(PrepareError, match="nobody knows how they were made"):
+        plan.run(tmp_path, workers=1)
+    assert theirs.read_bytes() == b"theirs"
+    assert list(tmp_path.rglob("*.json")) == []
+
+
+class Full(LocalFileSystem):
+    """A store without any room left."""
+
+    protocol = "full"
+
+    def put_file(self, *arguments: Any, **options: Any) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/secret/place")
+
+
+def test_a_full_store_stops_the_run(demo_folder, tmp_path):
+    fsspec.register_implementation("full", Full, clobber=True)
+    plan = small_plan(demo_folder)
+    result = run_unit(plan.job(f"full://{tmp_path}/out"), plan.units[0])
+    assert (result.outcome, result.stops) == ("failed", True)
+    assert result.reason.endswith("cannot be written: OSError: No space left on device.")
