@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import hashlib
 import importlib
+import io
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, BinaryIO, TypeVar, cast
 from urllib.parse import quote
 
 from .. import __version__
 from ..errors import PushError, SelectionError
+from .content import BLOCK, git_digest
 from .hushing import quiet
 from .retry import DONE, ODD, ODD_WORDS, CutOffError, Failure, Patience, attempt, local_words
 from .tokens import TOKENS, advice, problem_of, tidy, tokens_at_hand
@@ -48,11 +50,14 @@ class RemoteFile:
 
     def holds(self, data: bytes) -> bool:
         """Whether it has this content."""
-        if self.size != len(data):
-            return False
-        if self.sha256 is not None:
-            return self.sha256 == hashlib.sha256(data).hexdigest()
-        return self.oid == hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest()
+        return self.size == len(data) and self.holds_file(io.BytesIO(data))
+
+    def holds_file(self, file: BinaryIO) -> bool:
+        """Whether it has the content of a file, open at its start, which is read in blocks."""
+        digest = git_digest(self.size) if self.sha256 is None else hashlib.sha256()
+        while block := file.read(BLOCK):
+            digest.update(block)
+        return bool(digest.hexdigest() == (self.oid if self.sha256 is None else self.sha256))
 
 
 class Client:

@@ -18,8 +18,8 @@ from ..prepare.target import Target
 from ..progress import Count
 from .aftermath import set_right
 from .card import conflict_in, merge_card, unfinished
-from .client import Client, RepoState
-from .content import Content
+from .client import Client, RemoteFile, RepoState
+from .content import Content, git_hash
 from .guard import Destination, public_refusal
 from .held import CARD, Held
 from .looking import Looked
@@ -88,6 +88,7 @@ class Committing:
         self._exists = destination.state is not None
         self._progress = Count()
         self._contents: dict[str, Content] = {}
+        self._git_hashes: dict[str, str] = {}
         self._sent: set[str] = set()
         self._tried = False
         client.tell = self._note
@@ -160,10 +161,25 @@ class Committing:
         card = merge_card(held.card, self._plan, self._looked.bytes)
         texts = {f"{self._plan.config}/{PLAN_FILE}": self._looked.plan, CARD: card.encode()}
         return _Changes(
-            [name for name, shard in wanted.items() if name not in there or there[name].sha256 != shard.sha256],
+            [name for name in wanted if not self._is_in(there, name)],
             [name for name in there if name not in wanted],
             {path: data for path, data in texts.items() if path not in held.files or not held.files[path].holds(data)},
         )
+
+    def _is_in(self, files: dict[str, RemoteFile], name: str) -> bool:
+        """Whether a shard is among files of the hub as it was looked through.
+
+        It is read once more where the hub keeps it as a regular file, of which it tells git's hash alone.
+        """
+        shard, file = self._looked.shards[name], files.get(name)
+        if file is None or file.size != shard.size:
+            return False
+        if file.sha256 is not None:
+            return file.sha256 == shard.sha256
+        if name not in self._git_hashes:
+            with self._unchanged(name), self._target.open_on_disk(name) as opened:
+                self._git_hashes[name] = git_hash(opened, shard.size, shard.sha256)
+        return self._git_hashes[name] == file.oid
 
     def _batch(self, changes: _Changes, held: Held) -> _Changes:
         """All changes, or the first of them with a card that lets nobody load what is not whole."""
@@ -256,11 +272,7 @@ class Committing:
     def _check_landed(self, sha: str) -> None:
         """Look whether a commit has everything, for a hub may pass over files that a .gitignore names."""
         files = self._client.tree(self._repo, sha)
-        lost = [
-            name
-            for name, shard in self._looked.shards.items()
-            if name not in files or files[name].sha256 != shard.sha256
-        ]
+        lost = [name for name in self._looked.shards if not self._is_in(files, name)]
         plan = f"{self._plan.config}/{PLAN_FILE}"
         lost += [] if plan in files and files[plan].holds(self._looked.plan) else [plan]
         if lost:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from typing import Any, BinaryIO
 
 #: Bytes of a shard up to which it is read once and kept until it was sent; of a longer one, one open file is.
 IN_MEMORY = 512 << 20
+#: Bytes of a file that are held while it is hashed.
+BLOCK = 1 << 20
 
 
 class Content:
@@ -68,6 +71,32 @@ class Content:
         if self._file is not None:
             self._file.close()
         self._file = None
+
+
+def git_digest(size: int) -> Any:
+    """The digest by which git, and so a hub, knows a file of this length, before anything of its content."""
+    return hashlib.sha1(b"blob %d\0" % size)
+
+
+def git_hash(file: BinaryIO, size: int, sha256: str) -> str:
+    """Git's hash of a shard, open at its start, which is read in blocks.
+
+    Args:
+        file: A file of this machine.
+        size: Its length.
+        sha256: Of the bytes that were looked through.
+
+    Raises:
+        ValueError: If it is no longer what was looked through.
+        OSError: If it cannot be read.
+    """
+    found, seen = git_digest(size), hashlib.sha256()
+    while block := file.read(BLOCK):
+        found.update(block)
+        seen.update(block)
+    if seen.hexdigest() != sha256:
+        raise ValueError("another SHA-256")
+    return str(found.hexdigest())
 
 
 def _told(file: Any) -> tuple[int, int, int]:
