@@ -195,6 +195,19 @@ def test_a_folder_that_this_package_did_not_push_is_not_touched(alice):
         alice.push()
 
 
+def test_a_config_whose_plan_was_deleted_on_the_hub_is_not_called_somebody_elses(alice):
+    alice.push()
+    config = alice.plan.config
+    alice.api.delete_file(f"{config}/plan.json", "alice/faces", repo_type="dataset")
+    wanted = rf"has shards in {config}/, but no {config}/plan\.json any more.*config_name=, or delete the folder"
+    assert re.search(wanted, alice.push(dry_run=True).description.refusal)
+    with pytest.raises(PushError, match=wanted):
+        alice.push(replace=True)
+    alice.api.delete_folder(config, "alice/faces", repo_type="dataset")
+    alice.push()
+    alice.assert_whole()
+
+
 def test_a_dry_run_says_what_would_be_done_and_changes_nothing(alice):
     report = alice.push(dry_run=True)
     told = report.description

@@ -7,7 +7,7 @@ from functools import cached_property
 from ..errors import PrepareError, PushError
 from ..prepare import PreparePlan
 from ..prepare.plans import PLAN_FILE
-from .card import is_ours, unfinished
+from .card import configs_of, is_ours, unfinished
 from .client import Client, RemoteFile
 from .theirs import CARD, configs_in
 
@@ -87,10 +87,7 @@ class Held:
             return ""  # it was let in when it began
         before = self.plan(plan.config)
         if not pending and before is None and self.shards(plan.config):
-            return (
-                f"{self._repo_id} has files in {plan.config}/ that this package did not push. Plan with another "
-                "config_name=."
-            )
+            return self._without_plan(plan.config)
         told = None if before is None else (before.options, before.stages_told)
         # A push that was not finished has no options to keep to.
         if not pending and before is not None and told != (plan.options, plan.stages_told):
@@ -99,6 +96,18 @@ class Held:
                 f"{plan.hash}. Plan with another config_name=."
             )
         return "" if replace else self._loss(plan, before)
+
+    def _without_plan(self, config: str) -> str:
+        """What is said of shards of a config that has no plan: the card tells whose they are."""
+        if config not in configs_of(self.card):
+            return (
+                f"{self._repo_id} has files in {config}/ that this package did not push. Plan with another "
+                "config_name=."
+            )
+        return (
+            f"{self._repo_id} has shards in {config}/, but no {config}/{PLAN_FILE} any more, so that nobody knows how "
+            f"they were made. Plan with another config_name=, or delete the folder {config} on the hub and push again."
+        )
 
     def _loss(self, plan: PreparePlan, before: PreparePlan | None) -> str:
         """What a push would delete, and what to do instead; "" if it deletes nothing."""
