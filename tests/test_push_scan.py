@@ -381,9 +381,25 @@ def test_a_column_of_a_stage_that_names_paths_is_found(hub, demo_folder, tmp_pat
 
 @pytest.mark.parametrize("message", [f"from {SECRET}/240", "from /data/faces/240"])
 def test_the_message_of_a_commit_is_looked_at_too(alice, message):
-    with pytest.raises(PushError, match="the commit's message holds") as caught:
+    with pytest.raises(PushError, match=r"the commit's message holds .*\. Leave it out of the message\.$") as caught:
         alice.push(message=message)
     assert "s3cr3t" not in str(caught.value)
+
+
+def test_a_message_and_shards_that_hold_something_are_each_told_what_to_do(alice, tmp_path):
+    folder = alice.copy(tmp_path / "bad")
+
+    def change(rows):
+        rows[0]["frames"][0]["bytes"] += SECRET.encode()
+
+    for name in alice.shards:
+        rewritten(folder / name, change)
+    advice = r"Leave it out of the message\. Make the shards again with `plan\.run`, after removing these\.$"
+    with pytest.raises(PushError, match=rf"the commit's message holds .*; {alice.shards[0]}: .*\. {advice}"):
+        alice.push(folder=folder, message=f"from {SECRET}")
+    with pytest.raises(PushError, match=r"machine: participant_\S+: .*\. Make the shards again") as caught:
+        alice.push(folder=folder)
+    assert "message" not in str(caught.value)
 
 
 def test_a_card_by_somebody_else_that_holds_the_access_url_is_not_committed_again(alice):

@@ -70,13 +70,24 @@ def look_through(plan: PreparePlan, target: Target, message: str | None, kind: s
 
         shards = dict(zip(names, map_on_threads(look, names, usable_cores()), strict=True))
     problems = [f"{name}: {shard.problem}" for name, shard in shards.items() if shard.problem]
-    for what, said in (("plan.json", text), ("the commit's message", message or "")):
-        problem = forbidden.problem_of(said)
-        problems += [f"{what} {problem}"] if problem else []
-    if problems:
-        more = f" And {len(problems) - _SHOWN:,} more." if len(problems) > _SHOWN else ""
-        raise PushError(
-            f"Nothing was sent, since this must not leave the machine: {'; '.join(problems[:_SHOWN])}.{more} Make the "
-            "shards again with `plan.run`, after removing these."
-        )
+    in_plan, in_message = forbidden.problem_of(text), forbidden.problem_of(message or "")
+    problems += [f"plan.json {in_plan}"] if in_plan else []
+    if problems or in_message:
+        raise PushError(_refusal(problems, in_message))
     return Looked(shards, text.encode(), forbidden)
+
+
+def _refusal(problems: list[str], in_message: str) -> str:
+    """What is said of what must not leave the machine.
+
+    Args:
+        problems: Of shards and plan.
+        in_message: Of the commit's message, which is written anew and not made again; "" if there is none.
+    """
+    told = [f"the commit's message {in_message}"] if in_message else []
+    told += problems[: _SHOWN - len(told)]
+    hidden = len(problems) + bool(in_message) - len(told)
+    more = f" And {hidden:,} more." if hidden else ""
+    leave = " Leave it out of the message." if in_message else ""
+    again = " Make the shards again with `plan.run`, after removing these." if problems else ""
+    return f"Nothing was sent, since this must not leave the machine: {'; '.join(told)}.{more}{leave}{again}"
