@@ -184,6 +184,26 @@ def test_the_access_url_is_found_in_capitals_in_pieces_and_in_base64(tmp_path, m
     assert "holds the access URL" in found
 
 
+@pytest.mark.parametrize("login", ["nersemble", "nersemble:", "lab1", "ab:c"])
+def test_a_login_of_plain_words_or_a_few_letters_is_looked_for_with_the_host_and_the_path_alone(
+    alice, monkeypatch, login
+):
+    """The first is a key of the footer of every shard."""
+    monkeypatch.setenv("NERSEMBLE_DATA_URL", f"https://{login}@data.example.org/v2")
+    forbidden = Forbidden()
+    for held in ("data.example.org/v2", f"{login}@data.example.org/v2", f"get https://{login}@DATA.example.org/v2/x"):
+        assert forbidden.secret_in(held.encode()) == "the access URL"
+    assert forbidden.secret_in(f"by {login} of data.example.org".encode()) == ""
+    alice.push()
+    alice.assert_whole()
+
+
+@pytest.mark.parametrize("login", ["k3y0fMyLab", "k3y0fMyLab:", "lab:pw", "user:pw123456"])
+def test_a_login_that_may_be_a_secret_is_looked_for_alone(monkeypatch, login):
+    monkeypatch.setenv("NERSEMBLE_DATA_URL", f"https://{login}@data.example.org/v2")
+    assert Forbidden().secret_in(f"by {login.rstrip(':').upper()}.".encode()) == "the access URL"
+
+
 @pytest.mark.parametrize("coding", ["utf-8", "utf-16-le"])
 def test_tokens_of_anybody_are_found(coding):
     token = "hf_" + "AbCdE12345" * 4

@@ -40,7 +40,7 @@ _PATH = re.compile(
 #: Any token of the hub, whosever it is.
 _TOKEN = re.compile(rb"hf_[A-Za-z0-9]{30,}|h\0f\0_\0(?:[A-Za-z0-9]\0){30,}")
 _TOKEN_BYTES = 80
-#: Characters of a password, and of a path of the access URL, from which they are looked for alone.
+#: Characters of a password or a login, and of a path of the access URL, from which they are looked for alone.
 _SECRET_LENGTH = 6
 _PATH_LENGTH = 12
 #: Bytes of a value up to which it is looked at as a text too.
@@ -239,11 +239,12 @@ def _spellings(access: AccessURL) -> tuple[str, ...]:
     login, _, host = parts.netloc.rpartition("@")
     hosts = {parts.netloc, host, host.removesuffix(":443")}
     hosts |= {f"{one}:443" for one in (parts.netloc, host) if ":" not in host}
-    texts = {f"{one}{parts.path}" for one in hosts} | {login}
-    password = login.partition(":")[2]
+    texts = {f"{one}{parts.path}" for one in hosts}
+    user, _, password = login.partition(":")
     texts |= {password} if len(password) >= _SECRET_LENGTH else set()
-    path = parts.path.strip("/")
-    # One that is plain words may be in anything, such as `nersemble/data`.
+    # What is plain words may be in anything, such as `nersemble` and `nersemble/data`.
+    name, path = login if password else user, parts.path.strip("/")
+    texts |= {name} if len(name) >= _SECRET_LENGTH and (password or re.search(r"\d", name)) else set()
     texts |= {path} if len(path) >= _PATH_LENGTH and re.search(r"\d", path) else set()
     spelled = {
         said
