@@ -339,6 +339,20 @@ def test_a_killed_push_goes_on_and_sends_at_most_one_shard_twice(alice):
     assert sum(alice.hub.large_bytes.values()) <= alice.size + largest
 
 
+def test_the_report_counts_what_is_new_and_does_not_say_that_it_was_sent(alice):
+    """Of a push that goes on, the hub takes only what it lacks, and its client does not tell how much that was."""
+    alice.hub.faults.add("lfs-put", answer(400, "no"), at=3)
+    with pytest.raises(PushError, match="no"):
+        alice.push()
+    alice.hub.reset()
+    report = alice.push()
+    assert 0 < sum(alice.hub.large_bytes.values()) < report.bytes_sent == alice.size
+    told = str(report).splitlines()[0]
+    assert re.search(r"3 shards; 3 new or changed, \S+ kB\.$", told)
+    assert "sent" not in told
+    assert "3 shards; 0 new or changed, 0 B." in str(alice.push())
+
+
 def test_a_push_in_several_commits_loads_only_when_it_is_whole(alice, tmp_path, demo_folder, monkeypatch):
     other = make(tmp_path / "other", demo_folder, config_name="other", timesteps="0::9")
     alice.push(plan=other, folder=tmp_path / "other")

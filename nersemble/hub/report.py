@@ -25,7 +25,7 @@ class PushDescription:
         shards: How many shards it has.
         bytes: Bytes of the shards in the folder; None if no folder was given.
         missing: Shards of the plan that are not in the folder.
-        to_send: Shards of the folder that the hub does not have yet.
+        to_send: Shards of the folder that the data set does not have as they are here.
         bytes_to_send: Bytes of these.
         to_delete: Shards on the hub that the plan does not have.
         repo_id: ``owner/name``.
@@ -100,8 +100,9 @@ class PushReport:
         dry_run: Whether that was all.
         commit: The commit that has everything, which never changes; "" of a dry run.
         commits: How many commits were made; 0 if the hub had everything.
-        sent: Shards that were handed to the hub, which takes the bytes of what it does not have.
-        bytes_sent: Their bytes.
+        sent: Shards that the data set did not have as they are here, and that were handed to the hub.
+        bytes_sent: Their bytes. Of what was handed over before and not committed, or is in another config, the hub
+            takes none again; its client does not tell.
         deleted: Shards that were deleted on the hub.
         seconds: How long it took.
     """
@@ -145,7 +146,7 @@ class PushReport:
         if self.dry_run:
             return str(self.description)
         told = self.description
-        did = f"{self.sent:,} shards sent, {format_bytes(self.bytes_sent)}"
+        did = f"{self.sent:,} new or changed, {format_bytes(self.bytes_sent)}"
         did += f"; {self.deleted:,} deleted" if self.deleted else ""
         return "\n".join(
             [
