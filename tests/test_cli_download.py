@@ -238,6 +238,26 @@ def test_quiet_says_nothing(run, place):
     assert len(files_below(place / "d")) == 6
 
 
+def test_quiet_does_not_tell_of_yesterdays_catalogue(run, environ, demo_folder):
+    class Broken(DemoHandler):
+        def respond(self, path: str) -> None:
+            if path.endswith(SEQUENCES_CSV) and asked_before:
+                self.send_head(503, {"Content-Length": "0", "Retry-After": "100000"})
+            else:
+                super().respond(path)
+
+    asked_before, words = False, (*ONE, "--assets", "images", "--yes")
+    with DemoServer(demo_folder, handler=Broken) as server:
+        more = {"NERSEMBLE_DATA_URL": server.url, "PYTHONWARNINGS": "default"}
+        run("list", **more)
+        asked_before = True
+        for kept in Path(environ["XDG_CACHE_HOME"]).rglob("*.kept"):
+            head, _, data = kept.read_bytes().partition(b"\n")
+            kept.write_bytes(json.dumps({**json.loads(head), "checked": time.time() - 200_000}).encode() + b"\n" + data)
+        assert "Note: The catalogue of 2.3 days ago is used" in run("download", "d", *words, **more)[1]
+        assert run("download", "d", *words, "--quiet", **more) == ("", "")
+
+
 def test_json_events_alone_stand_on_stdout(run, place):
     out, _ = run("download", "d", "--participant", "55", "--yes", "--json")
     events = [json.loads(line) for line in out.splitlines()]

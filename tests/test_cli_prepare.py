@@ -58,6 +58,15 @@ def test_it_makes_checks_and_says_what_came_of_it(demo_folder, tmp_path):
     assert (quiet.stdout, quiet.stderr) == ("", "")
 
 
+def test_a_file_that_is_not_there_is_a_note_and_none_if_it_is_to_be_quiet(demo_folder, tmp_path):
+    missing = "--participant 55 --sequence EMO-1-shout+laugh --camera all --timesteps 0 --scale 0.1".split()
+    words = (*missing, "--data-dir", str(demo_folder), "--yes")
+    said = run(tmp_path / "out", *words)
+    assert (said.returncode, said.stderr.count("Note: 1 listed file is not there")) == (0, 1)
+    quiet = run(tmp_path / "out", *words, "--quiet")
+    assert (quiet.returncode, quiet.stdout, quiet.stderr) == (0, "", "")
+
+
 def test_it_asks_first(demo_folder, tmp_path):
     words = ("--data-dir", str(demo_folder))
     for answer, code in (("", 1), ("n\n", 1), ("y\n", 0)):

@@ -78,6 +78,13 @@ def test_pushing_shows_what_it_will_do_asks_and_prints_the_line_that_loads(alice
     assert repo.private
 
 
+def test_quiet_says_nothing(alice, run):
+    """Not who can see the faces either, which the question says."""
+    assert run("out", "my-lab/heads", "--yes", "--quiet") == ("", "")
+    assert set(alice.shards) <= set(alice.hub.repos["my-lab/heads"].paths())
+    assert "all 2 members" in run("out", "my-lab/heads", "--quiet", given="n\n", code=1)[1]
+
+
 def test_scripts_read_json_and_the_token_comes_from_a_file(alice, run, tmp_path):
     (tmp_path / "token").write_text(f"\ufeff{alice.token}\n", encoding="utf-8")  # as some editors save it
     words = ("out/participant_240", "faces", "--token-file", str(tmp_path / "token"), "--json")

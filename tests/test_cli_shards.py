@@ -50,6 +50,14 @@ def test_whole_shards_are_sound(folder):
     assert (quiet.returncode, quiet.stdout, quiet.stderr) == (0, "", "")
 
 
+def test_shards_beside_the_files_of_the_data_set_are_a_note_and_none_if_it_is_to_be_quiet(folder, demo_folder):
+    shutil.copytree(demo_folder / "240" / "calibration", folder / "240" / "calibration")
+    done = run("verify", folder)
+    assert (done.returncode, "Note: prepared shards are a folder of their own" in done.stderr) == (0, True)
+    quiet = run("verify", folder, "--quiet")
+    assert (quiet.returncode, quiet.stdout, quiet.stderr) == (0, "", "")
+
+
 def test_damaged_and_lacking_shards_are_named_with_code_2(folder):
     first, second = shards(folder / "one")[:2]
     flip(first)

@@ -67,7 +67,7 @@ def download(
     there are kept, also those that the official kit downloaded. Exit code 2 if something could not be fetched; the same
     command then fetches only that.
     """
-    options.show_notes()
+    options.show_notes(quiet=quiet)
     options.stop_on_signals()
     begun = False
     code: int | None = None

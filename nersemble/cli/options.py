@@ -113,9 +113,18 @@ def _names_assets(word: str) -> bool:
     return all(name in (*ASSETS, "") for name in word.split(",")) and word.strip(",") != ""
 
 
-def show_notes() -> None:
-    """Show warnings of this package as notes on stderr, without the place in the code that gave them."""
-    warnings.showwarning = lambda message, *_, **__: typer.echo(f"Note: {message}", err=True)
+def show_notes(*, quiet: bool = False) -> None:
+    """Show warnings of this package as notes on stderr, without the place in the code that gave them.
+
+    Args:
+        quiet: Show none, as ``--quiet`` asks for.
+    """
+
+    def show(message: Warning | str, *_: Any, **__: Any) -> None:
+        if not quiet:
+            typer.echo(f"Note: {message}", err=True)
+
+    warnings.showwarning = show
 
 
 def stop_on_signals() -> None:

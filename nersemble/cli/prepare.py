@@ -130,7 +130,7 @@ def prepare(
     be made.
     """
     call = _Call(out, engine, workers, _settings(engine_option), push, members, recheck, dry_run, yes, as_json, quiet)
-    options.show_notes()
+    options.show_notes(quiet=quiet)
     options.stop_on_signals()
     try:
         code = _go(_plan(context), call)

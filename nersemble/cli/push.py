@@ -57,7 +57,7 @@ def push(
     Shards are verified and looked through before anything is sent, and nothing is sent to a public data set. The same
     command goes on where a push stopped. `nersemble push REPO --delete 240` needs no shards.
     """
-    options.show_notes()
+    options.show_notes(quiet=quiet)
     options.stop_on_signals()
     common: dict[str, Any] = {"token": _token(token_file)}
     doing: dict[str, Any] = {"message": message, "progress": False if quiet or as_json else None}

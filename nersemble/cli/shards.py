@@ -16,11 +16,12 @@ if TYPE_CHECKING:
     from ..prepare.target import Target
 
 
-def plans_of(folder: str, **selecting: Any) -> list[PlanFile]:
+def plans_of(folder: str, *, quiet: bool = False, **selecting: Any) -> list[PlanFile]:
     """The plans of a folder of shards, by path or URL; none of one that holds the published files.
 
     Args:
         folder: What was named.
+        quiet: Show no note of shards that are passed over.
         selecting: Options that select files of the data set, which shards do not have.
 
     Raises:
@@ -37,8 +38,9 @@ def plans_of(folder: str, **selecting: Any) -> list[PlanFile]:
         is_plan = place.name == "plan.json" and place.is_file()
         plans = find_plans(place) if place.is_dir() or is_plan else []
     if plans and "://" not in folder and any(place.glob("[0-9][0-9][0-9]/calibration")):
-        names = ", ".join(one.folder.shown for one in plans)
-        typer.echo(f"Note: prepared shards are a folder of their own to this command: {names}.", err=True)
+        if not quiet:
+            names = ", ".join(one.folder.shown for one in plans)
+            typer.echo(f"Note: prepared shards are a folder of their own to this command: {names}.", err=True)
         return []
     given = [f"--{name}" for name, value in selecting.items() if value] if plans else []
     if given:

@@ -44,9 +44,9 @@ def verify(
     from ..progress import display, is_terminal
     from . import shards
 
-    options.show_notes()
+    options.show_notes(quiet=quiet)
     options.stop_on_signals()
-    plans = shards.plans_of(folder, participant=participant)
+    plans = shards.plans_of(folder, quiet=quiet, participant=participant)
     if plans:
         if not shards.verify_shards(plans, deep=deep, workers=workers, as_json=as_json, quiet=quiet):
             raise typer.Exit(FOUND)
