@@ -125,10 +125,34 @@ def test_another_video_of_the_same_length_is_noticed(capture, tmp_path):
     assert all("has become another video" in reason for reason in report.failed.values())
 
 
-def test_an_empty_video_is_an_error_of_the_plan(capture):
-    (capture / "240/sequences/EXP-1-head/images/cam_222200037.mp4").write_bytes(b"")
-    with pytest.raises(FrameError, match=r"cam_222200037\.mp4"):
+@pytest.mark.parametrize("harm", ["empty", "garbage", "folder"])
+def test_a_video_that_cannot_be_read_is_an_error_of_the_plan_which_says_how_to_leave_it_out(capture, tmp_path, harm):
+    video = "240/sequences/EXP-1-head/images/cam_222200037.mp4"
+    (capture / video).unlink()
+    if harm == "folder":
+        (capture / video).mkdir()
+    else:
+        (capture / video).write_bytes({"empty": b"", "garbage": b"<html>" * 999}[harm])
+    with pytest.raises(FrameError, match=r"cam_222200037\.mp4") as caught:
         small_plan(capture)
+    said = f'download it again, or plan again without it: without=["{video}"] (--without {video}).'
+    assert str(caught.value).endswith(said)
+    assert ".." not in str(caught.value)
+    words = ["prepare", tmp_path / "out", *WORDS[:4], "--data-dir", capture, "--scale", "0.25", "--timesteps", "0:3"]
+    done = run(*words, "--yes")
+    assert (done.returncode, f"(--without {video})" in " ".join(done.stderr.split())) == (1, True)
+    assert run(*words, "--without", video, "--dry-run").returncode == 0
+
+
+def test_a_video_that_is_damaged_further_on_is_said_in_the_same_words(capture, tmp_path):
+    video = "240/sequences/EXP-1-head/images/cam_222200037.mp4"
+    whole = (capture / video).read_bytes()
+    middle = len(whole) // 2
+    (capture / video).write_bytes(whole[:middle] + bytes(600) + whole[middle + 600 :])
+    said = f'download it again, or plan again without it: without=["{video}"] (--without {video}).'
+    reasons = small_plan(capture).run(tmp_path / "out", workers=1).failed.values()
+    assert reasons
+    assert all(reason.endswith(said) for reason in reasons)
 
 
 def test_a_damaged_video_can_be_left_out(capture, tmp_path):

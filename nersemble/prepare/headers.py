@@ -9,12 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..capture import WORKERS, Capture, VideoFacts
-from ..errors import AssetNotFoundError, SelectionError
+from ..errors import AssetNotFoundError, FrameError, SelectionError
 from ..layout import AssetPath
 from ..opening import open_video
 from ..parallel import map_on_threads
 from ..shards import report_missing
 from .unit import UnitVideo, calibration_digest, still_digest
+from .unusable import unusable
 from .view import read_still
 
 
@@ -51,6 +52,7 @@ class Headers:
 
         Raises:
             SelectionError: If one that is to be left out is none of them.
+            FrameError: If one cannot be used.
             AssetNotFoundError: If none is there.
         """
         unknown = sorted(map(str, self._left_out.difference(assets)))
@@ -78,13 +80,21 @@ class Headers:
         return UnitVideo(asset.camera or "", header.facts, header.bytes, calibration, header.fingerprint, still)
 
     def _header(self, asset: AssetPath) -> Header | None:
-        """The header of a video; None if it is absent."""
+        """The header of a video; None if it is absent.
+
+        Raises:
+            FrameError: If it is there and is no video.
+        """
+        problem = ""
         try:
             with open_video(self._capture.path(asset)) as decoder:
                 facts = VideoFacts(len(decoder), decoder.width, decoder.height, decoder.fps)
                 return Header(facts, decoder.num_bytes, decoder.fingerprint, decoder.index.leads())
         except AssetNotFoundError:
             return None
+        except FrameError as error:
+            problem = str(error)
+        raise unusable(asset, problem)
 
     def _still(self, asset: AssetPath) -> str:
         return still_digest(read_still(self._capture.path(asset)))

@@ -33,6 +33,7 @@ from .shard import ShardWriter, features_of
 from .stages import StageInput, run_stages, sealed
 from .target import no_room
 from .unit import Unit, UnitVideo
+from .unusable import unusable
 from .view import UnitView
 from .whole import is_whole
 
@@ -265,12 +266,9 @@ def _read(decoder: VideoDecoder, asset: AssetPath, timesteps: NDArray[np.int32])
     try:
         yield from decoder.read_many(map(int, timesteps), threads=1, ends=True)
     except FrameError as error:
-        problem = str(error).rstrip(".")
+        problem = str(error)
     if problem:
-        raise FrameError(
-            f"{problem}. If the file is damaged, download it again, or plan again without it: "
-            f'without=["{asset}"] (--without {asset}).'
-        )
+        raise unusable(asset, problem)
 
 
 def _bytes_of(values: dict[str, Any]) -> int:
