@@ -304,3 +304,9 @@ def test_a_calibration_names_the_cameras_it_has():
     assert calibration.camera("222200037", 4, 5).height == 5
     with pytest.raises(CalibrationError, match="No camera '8' in the calibration: it has 222200037"):
         calibration.camera("8", 4, 5)
+
+
+@pytest.mark.parametrize("size", [np.array([9, 9]), np.array(9.0), [9], None, "9"])
+def test_a_size_that_is_no_number_is_refused_in_words(size):
+    with pytest.raises(SelectionError, match="width is a whole number of pixels"):
+        nersemble.Camera(np.eye(3), np.eye(4), size, 9)

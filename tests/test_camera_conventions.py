@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 from _cameras import close, points_before, random_camera, random_rotation
@@ -196,8 +198,8 @@ def test_numbers_that_are_no_camera_of_the_convention_are_refused():
         with pytest.raises(CalibrationError, match=message):
             Camera.from_colmap(**{**colmap, **changes})
     for changes, message in (
-        ({"R": p3d["R"][None]}, "one camera of a batch"),
-        ({"focal_length": [1, 2, 3]}, "focal_length has 2 numbers"),
+        ({"R": np.stack([p3d["R"]] * 2)}, "one camera of a batch"),
+        ({"focal_length": [1, 2, 3]}, "focal_length has the shape"),
         ({"R": np.diag([-1, 1, 1]) @ random_rotation(rng)}, "mirrors"),
     ):
         with pytest.raises(CalibrationError, match=message):
@@ -211,3 +213,41 @@ def test_numbers_that_are_no_camera_of_the_convention_are_refused():
     for near, far in ((0, 1), (2, 1), (1, np.inf), (np.nan, 1)):
         with pytest.raises(SelectionError, match="0 < near < far"):
             gl.projection(near, far)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_pytorch3d_holds_one_camera_as_a_batch_of_one(dtype):
+    """Its cameras have R (N, 3, 3), T (N, 3), focal_length and principal_point (N, 2), image_size (N, 2) of floats."""
+    camera, points = camera_and_points(4)
+    held = {name: value for name, value in vars(camera.to_pytorch3d()).items() if name != "in_ndc"}
+    batch = {name: np.asarray(value, dtype)[None] for name, value in held.items()}
+    assert batch["R"].shape == (1, 3, 3)
+    assert batch["image_size"].shape == (1, 2)
+    back = Camera.from_pytorch3d(**batch)
+    assert (back.width, back.height) == (camera.width, camera.height)
+    assert np.allclose(back.project(points), camera.project(points), atol=1e-6 if dtype is np.float64 else 1e-2)
+    for focal in (np.array([1.5]), np.array([[1.5]]), 1.5):
+        assert Camera.from_pytorch3d(**{**batch, "focal_length": focal}).intrinsics[0, 0] == pytest.approx(
+            1.5 * min(camera.width, camera.height) / 2
+        )
+
+
+@pytest.mark.parametrize(
+    ("name", "shape"),
+    [("R", (2, 3, 3)), ("R", (1, 1, 3, 3)), ("R", (3, 4)), ("T", (2, 3)), ("focal_length", (2, 2)), ("T", (3, 1))],
+)
+def test_other_shapes_of_pytorch3d_are_named_as_they_were_given(name, shape):
+    given = vars(camera_and_points(4)[0].to_pytorch3d())
+    with pytest.raises(CalibrationError, match=re.escape(f"not {shape}")) as caught:
+        Camera.from_pytorch3d(**{**given, name: np.zeros(shape)})
+    assert str(caught.value).startswith(f"{name} has the shape ")
+
+
+@pytest.mark.parametrize(
+    "size",
+    [5, None, "ab", (1, 2, 3), np.zeros((2, 2)), [[1], [2, 3]], (4.5, 5), (np.inf, 5), (True, False), ("4", "5")],
+)
+def test_what_is_no_size_is_refused(size):
+    given = vars(camera_and_points(4)[0].to_pytorch3d())
+    with pytest.raises(SelectionError, match="image_size is"):
+        Camera.from_pytorch3d(**{**given, "image_size": size})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import operator
 from typing import Any
 
@@ -117,9 +118,12 @@ def whole(value: Any, what: str, least: int) -> int:
     Raises:
         SelectionError: If it is none, or less than ``least``.
     """
-    if isinstance(value, bool) or not hasattr(value, "__index__"):
+    number = None
+    if not isinstance(value, bool):
+        with contextlib.suppress(TypeError):  # arrays and tensors have __index__, whatever they hold
+            number = operator.index(value)
+    if number is None:
         raise SelectionError(f"{what} is a whole number of pixels, not {value!r}. Round it and use int().")
-    number = operator.index(value)
     if number < least:
         raise SelectionError(f"{what} is {least} or more pixels, not {number}.")
     return number

@@ -15,6 +15,7 @@ is turned by 180 degrees, and so is the pose on its way out.
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -239,10 +240,12 @@ class Conversions:
         T: Any,
         focal_length: Any,
         principal_point: Any,
-        image_size: tuple[int, int],
+        image_size: Any,
         in_ndc: bool = True,
     ) -> C:
         """The camera of what PyTorch3D's ``PerspectiveCameras`` takes; see ``PyTorch3DCamera``.
+
+        Each may have PyTorch3D's batch axis in front, of length 1, as the attributes of its cameras have it.
 
         Args:
             R: ``(3, 3)``, for row vectors.
@@ -254,14 +257,15 @@ class Conversions:
 
         Raises:
             CalibrationError: If the numbers are no camera's.
+            SelectionError: If ``image_size`` is no size.
         """
-        focal, centre = numbers(focal_length, "focal_length"), _row(principal_point, 2, "principal_point")
-        focal = _row(np.repeat(focal, 2) if focal.size == 1 else focal, 2, "focal_length")
-        height, width = (whole(side, "image_size", 1) for side in image_size)
+        focal, centre = numbers(focal_length, "focal_length"), _one(principal_point, (2,), "principal_point")
+        focal = np.repeat(focal, 2) if focal.size == 1 else _one(focal, (2,), "focal_length")
+        height, width = _sides(image_size)
         if in_ndc:
             half = min(width, height) / 2
             focal, centre = focal * half, np.array([width, height]) / 2 - centre * half
-        pose = _PYTORCH3D @ _pose(numbers(R, "R").T, _row(T, 3, "T"))
+        pose = _PYTORCH3D @ _pose(_one(R, (3, 3), "R").T, _one(T, (3,), "T"))
         return cls(_intrinsics(*focal, *(centre - 0.5)), pose, width, height)
 
     def _upright(self, whose: str, *, skew: bool = True) -> tuple[Array, Array]:
@@ -286,9 +290,30 @@ def _row(values: Any, length: int, what: str) -> Array:
     return array
 
 
+def _one(values: Any, shape: tuple[int, ...], what: str) -> Array:
+    """What one camera has, also out of a batch of one."""
+    array = numbers(values, what)
+    if array.shape not in (shape, (1, *shape)):
+        raise CalibrationError(
+            f"{what} has the shape {shape}, or {(1, *shape)}, not {array.shape}. Take one camera of a batch."
+        )
+    return array.reshape(shape)
+
+
+def _sides(image_size: Any) -> tuple[int, int]:
+    """Height and width; PyTorch3D's cameras hold them as floats, with an axis for the batch."""
+    sides = None
+    with contextlib.suppress(TypeError, ValueError, RuntimeError):  # nested lists of unequal length, GPU tensors
+        sides = np.asarray(image_size)
+    is_array = sides is not None and sides.ndim > 0 and sides.dtype.kind in "iuf"
+    if sides is None or not is_array or sides.shape not in ((2,), (1, 2)):
+        given = f"an array of shape {sides.shape}" if sides is not None and is_array else repr(image_size)
+        raise SelectionError(f"image_size is (height, width) in pixels, of one camera, not {given}.")
+    height, width = (int(side) if side == np.floor(side) < np.inf else side for side in sides.ravel())
+    return whole(height, "image_size", 1), whole(width, "image_size", 1)
+
+
 def _pose(rotation: Array, translation: Array) -> Array:
-    if rotation.shape != (3, 3):
-        raise CalibrationError(f"R is 3 x 3, not an array of shape {rotation.shape}. Take one camera of a batch.")
     pose = np.eye(4)
     pose[:3, :3], pose[:3, 3] = rotation, translation
     return pose
