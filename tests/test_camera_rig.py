@@ -252,3 +252,28 @@ def test_a_rig_can_be_pickled_and_says_what_it_holds(rig):
     few = pickle.loads(pickle.dumps(rig.select([8, 0])))
     assert np.array_equal(few.world_to_camera, rig.select([0, 8]).world_to_camera)
     assert repr(few) == "CameraRig of 222200042, 222200037"
+
+
+def test_columns_of_unequal_length_are_named(rig):
+    row = row_of(rig)
+    assert CameraRig.from_row(row).serials == rig.serials
+    for name in row:
+        with pytest.raises(CalibrationError, match=f"different lengths: .*{name} 15"):
+            CameraRig.from_row({**row, name: row[name][1:]})
+    with pytest.raises(CalibrationError, match=r"cameras 16, .*width no list"):
+        CameraRig.from_row({**row, "width": 550})
+    with pytest.raises(CalibrationError, match="Is it a batch"):
+        CameraRig.from_row({name: [column] for name, column in row.items()})
+
+
+def test_a_rig_is_made_of_cameras_by_serial(rig):
+    camera = rig.frontal
+    for cameras in ([camera], camera, None, "222200037", [("222200037", camera)]):
+        with pytest.raises(SelectionError, match="a mapping of serials to cameras"):
+            CameraRig(cameras)
+    with pytest.raises(SelectionError, match="Camera 222200037 is a ndarray, not a Camera"):
+        CameraRig({"222200042": camera, "222200037": camera.intrinsics})
+    with pytest.raises(SelectionError, match=r"named by serial, .* not 8"):
+        CameraRig({8: camera})
+    with pytest.raises(SelectionError, match="NoneType, not a Camera"):
+        rig.apply(lambda _: None)

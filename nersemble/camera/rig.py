@@ -38,12 +38,27 @@ class CameraRig(Mapping[str, Camera]):
         cameras: Cameras by serial; the rig has them in rig order, unknown serials last.
 
     Raises:
-        SelectionError: If there is none.
+        SelectionError: If there is none, or they are no cameras by serial.
     """
 
     def __init__(self, cameras: Mapping[str, Camera]) -> None:
+        if not isinstance(cameras, Mapping):
+            raise SelectionError(
+                f"A rig is made of a mapping of serials to cameras, such as {{{FRONTAL_SERIAL!r}: camera}}, not of a "
+                f"{type(cameras).__name__}."
+            )
         if not cameras:
             raise SelectionError("A rig has at least one camera. Is the selection of cameras empty?")
+        for serial, camera in cameras.items():
+            if not isinstance(serial, str):
+                raise SelectionError(
+                    f"The cameras of a rig are named by serial, such as {FRONTAL_SERIAL!r}, not {serial!r}."
+                )
+            if not isinstance(camera, Camera):
+                raise SelectionError(
+                    f"Camera {serial} is a {type(camera).__name__}, not a Camera. Make one of a matrix: "
+                    "Camera(intrinsics, world_to_camera, width, height)."
+                )
         self._cameras = {serial: cameras[serial] for serial in sorted(cameras, key=camera_order)}
 
     @classmethod
@@ -66,7 +81,7 @@ class CameraRig(Mapping[str, Camera]):
         """The cameras of a row of the view ``timestep``; its ``frames`` are not decoded.
 
         Raises:
-            CalibrationError: If a column is missing, or a matrix is no camera's.
+            CalibrationError: If a column is missing or of another length, or a matrix is no camera's.
         """
         columns = ("cameras", "intrinsics", "world_to_camera", "width", "height")
         missing = [name for name in columns if name not in row]
@@ -75,7 +90,16 @@ class CameraRig(Mapping[str, Camera]):
                 f"The row has no {' and no '.join(missing)}. CameraRig.from_row takes rows of the view timestep; for "
                 "rows of one camera there is Camera.from_row."
             )
+        lengths = {name: _length(row[name]) for name in columns}
+        if None in lengths.values() or len(set(lengths.values())) > 1:
+            told = ", ".join(f"{name} {'no list' if count is None else count}" for name, count in lengths.items())
+            raise CalibrationError(
+                f"The columns of the row have different lengths: {told}. Each has one entry for each camera; was one "
+                "of them filtered? Filter all of them alike, or select cameras of the rig."
+            )
         serials, *fields = (row[name] for name in columns)
+        if not all(isinstance(serial, str) for serial in serials):
+            raise CalibrationError("The column cameras does not hold serials alone. Is it a batch? Take one row of it.")
         return cls(
             {
                 serial: _named(serial, intrinsics, pose, int(width), int(height))
@@ -256,6 +280,13 @@ def _serial(camera: Any) -> str | None:
         return None
     number = operator.index(camera)
     return SERIALS[number] if 0 <= number < len(SERIALS) else str(number)
+
+
+def _length(column: Any) -> int | None:
+    try:
+        return len(column)
+    except TypeError:  # a number, or an array of none
+        return None
 
 
 def _several(cameras: Any) -> list[Any]:
