@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import dataclasses
 import pickle
 import re
 
@@ -310,3 +312,60 @@ def test_a_calibration_names_the_cameras_it_has():
 def test_a_size_that_is_no_number_is_refused_in_words(size):
     with pytest.raises(SelectionError, match="width is a whole number of pixels"):
         nersemble.Camera(np.eye(3), np.eye(4), size, 9)
+
+
+COPIES = {
+    "itself": lambda camera: camera,
+    "a copy": copy.copy,
+    "a deep copy": copy.deepcopy,
+    "a pickle": lambda camera: pickle.loads(pickle.dumps(camera)),
+    "an old pickle": lambda camera: pickle.loads(pickle.dumps(camera, 0)),
+    "replaced": lambda camera: dataclasses.replace(camera, width=camera.width + 1),
+    "resized": lambda camera: camera.resize(31, 17),
+    "cut": lambda camera: camera.crop(1, 2, 5, 6),
+    "padded": lambda camera: camera.pad(1, 2, 3, 4),
+    "flipped": lambda camera: camera.flip(horizontal=True),
+    "from a pose": lambda camera: nersemble.Camera.from_camera_to_world(
+        camera.intrinsics, camera.camera_to_world, camera.width, camera.height
+    ),
+}
+
+
+@pytest.mark.parametrize("made", COPIES)
+def test_the_arrays_of_a_camera_are_its_own_and_never_change(made):
+    matrix, pose = np.array([[100, 0, 50], [0, 100, 40], [0, 0, 1.0]]), np.eye(4)
+    camera = COPIES[made](nersemble.Camera(matrix, pose, 100, 80))
+    before = camera.intrinsics.copy(), camera.world_to_camera.copy()
+    matrix[0, 0], pose[0, 3] = 7, 7
+    for array in (camera.intrinsics, camera.world_to_camera):
+        with pytest.raises(ValueError, match="read-only"):
+            array[0, 0] = 7
+        with pytest.raises(ValueError, match="read-only"):
+            array *= 2
+    assert np.array_equal(camera.intrinsics, before[0])
+    assert np.array_equal(camera.world_to_camera, before[1])
+
+
+def test_what_a_camera_makes_can_be_written_to():
+    """Arrays that nobody else holds."""
+    camera = nersemble.Camera(np.array([[100, 0, 50], [0, 100, 40], [0, 0, 1.0]]), np.eye(4), 4, 3)
+    rig = nersemble.CameraRig({"222200037": camera})
+    gl, colmap, p3d = camera.to_opengl(), camera.to_colmap(), camera.to_pytorch3d()
+    made = [
+        *(camera.position, camera.camera_to_world, *camera.rays(), camera.unproject([[1, 2]], 3.0)),
+        *(gl.intrinsics, gl.camera_to_world, gl.world_to_camera, gl.projection(0.1, 1.0)),
+        *(colmap.params, colmap.quaternion, colmap.translation, p3d.R, p3d.T, p3d.focal_length, p3d.principal_point),
+        *(rig.intrinsics, rig.world_to_camera, rig.camera_to_world, rig.positions),
+    ]
+    for array in made:
+        array[...] = 1
+    assert camera.intrinsics[0, 0] == 100
+    assert camera.position.tolist() == [0, 0, 0]
+
+
+def test_torch_takes_a_copy_of_a_camera_without_a_warning():
+    torch = pytest.importorskip("torch")
+    camera = nersemble.Camera(np.eye(3), np.eye(4), 4, 3)
+    tensor = torch.tensor(camera.intrinsics)
+    tensor[0, 0] = 7
+    assert camera.intrinsics[0, 0] == 1

@@ -52,6 +52,8 @@ class Camera(Conversions):
     give a new camera; they change ``intrinsics`` and the size, and never the pose.  Conversions to and from OpenGL,
     COLMAP and PyTorch3D are methods of this class, described in ``conventions``.
 
+    The arrays are copies that cannot be written to, since rigs share cameras; ``torch.tensor`` copies them once more.
+
     Attributes:
         intrinsics: ``(3, 3)`` float64, in pixels of a picture of ``width`` x ``height``.
         world_to_camera: ``(4, 4)`` float64 rigid transform: world points into the camera, *not* its inverse.
@@ -75,7 +77,12 @@ class Camera(Conversions):
             "width": whole(self.width, "width", 1),
             "height": whole(self.height, "height", 1),
         }
-        for name, value in checked.items():
+        self.__setstate__(checked)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        for name, value in state.items():  # NumPy pickles and copies arrays as ones that can be written to
+            if isinstance(value, np.ndarray):
+                value.setflags(write=False)
             object.__setattr__(self, name, value)
 
     @classmethod
