@@ -6,7 +6,6 @@ A picture that does not come out whole is an error, never replaced by its neighb
 from __future__ import annotations
 
 import ctypes
-import operator
 import os
 import threading
 import weakref
@@ -18,6 +17,7 @@ import numpy as np
 
 from ..errors import FrameError, SelectionError
 from ..memory import LARGE, keep_picture_memory
+from .asked import range_of, timesteps_of, whole
 from .engine import PictureDecoder
 from .mp4 import Mp4Packets, read_index
 from .outlook import LONGEST_STEP, Outlook, outlooks_of
@@ -149,6 +149,7 @@ class VideoDecoder:
 
         Raises:
             FrameError: If there is no such timestep, or it cannot be decoded whole.
+            TypeError: If it is no whole number.
         """
         converted = converter(as_tensor)
         return converted(contiguous(self.read(timestep, size)))
@@ -166,7 +167,7 @@ class VideoDecoder:
             FrameError: If one of them does not exist, or cannot be decoded whole.
         """
         converted = converter(as_tensor)
-        wanted = [operator.index(timestep) for timestep in timesteps]
+        wanted = timesteps_of(timesteps, self.name)
         places: dict[int, list[int]] = {}
         for place, timestep in enumerate(wanted):
             places.setdefault(timestep, []).append(place)
@@ -197,7 +198,7 @@ class VideoDecoder:
         Raises:
             FrameError: If one of them does not exist, or cannot be decoded whole.
         """
-        return self.get_frames_at(range(start, stop, step), size, as_tensor=as_tensor)
+        return self.get_frames_at(range_of(start, stop, step, self.name), size, as_tensor=as_tensor)
 
     def __iter__(self) -> Iterator[Picture]:
         yield from map(contiguous, map(itemgetter(1), self.read_many(range(len(self)))))  # no name holds a picture
@@ -206,7 +207,7 @@ class VideoDecoder:
 
     def read(self, timestep: int, size: tuple[int, int] | None = None, threads: int | None = None) -> Picture:
         """``get_frame_at``, in rows that may lie further apart than they are long."""
-        timestep = operator.index(timestep)
+        timestep = whole(timestep, "timestep", self.name)
         with self._lock:
             step = timestep - self._last_timestep
             goes_on = step == 1 or (0 < step <= LONGEST_STEP and step == self._last_step)
