@@ -61,3 +61,18 @@ def test_whole_numbers_of_every_type_are_timesteps(video):
         assert [number_in(picture) for picture in decoder.get_frames_in_range(np.int64(5), 0, -2)] == [5, 3, 1]
         with pytest.raises(FrameError, match="no timestep -1"):
             decoder.get_frame_at(-1)
+
+
+def test_reading_after_the_end_says_to_open_it_again(video):
+    with VideoDecoder(video) as decoder:
+        assert decoder.num_bytes == video.stat().st_size
+    decoder.close()
+    with pytest.raises(FrameError) as caught:
+        decoder.get_frame_at(3)
+    assert str(caught.value) == f"{video}: timestep 3 cannot be decoded: the video was closed. Open it again."
+    with pytest.raises(FrameError) as caught:
+        decoder.get_frames_at([3, 4])
+    assert str(caught.value) == f"{video}: timestep 3 cannot be decoded: the video was closed. Open it again."
+    with pytest.raises(FrameError) as caught:
+        _ = decoder.num_bytes
+    assert str(caught.value) == f"{video}: its length cannot be read: the video was closed. Open it again."

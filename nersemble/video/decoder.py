@@ -120,7 +120,12 @@ class VideoDecoder:
     @property
     def num_bytes(self) -> int:
         """Length of the file in bytes."""
-        return self._source.size()
+        problem = ""
+        try:
+            return self._source.size()
+        except FrameError as error:
+            problem = str(error)
+        raise FrameError(f"{self.name}: its length cannot be read: {problem}.")
 
     @property
     def fingerprint(self) -> str:

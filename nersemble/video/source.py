@@ -67,7 +67,7 @@ class LocalSource:
 
     def _handle(self) -> BinaryIO:
         if self._file is None:
-            raise FrameError(f"{self.name} was read after it had been closed.")
+            raise FrameError("the video was closed. Open it again")
         return self._file
 
     def size(self) -> int:
