@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+import codecs
+import contextlib
+import gzip
+import io
+import mmap
+import tempfile
+
 import numpy as np
 import pytest
 from _videos import encode, number_in
@@ -61,6 +68,78 @@ def test_whole_numbers_of_every_type_are_timesteps(video):
         assert [number_in(picture) for picture in decoder.get_frames_in_range(np.int64(5), 0, -2)] == [5, 3, 1]
         with pytest.raises(FrameError, match="no timestep -1"):
             decoder.get_frame_at(-1)
+
+
+# --- file objects -----------------------------------------------------------------------------------------------------
+
+
+def closed(path):
+    with open(path, "rb") as file:
+        return file
+
+
+def closed_in_memory(path):
+    with io.BytesIO(path.read_bytes()) as file:
+        return file
+
+
+NO_FILES = {
+    "text": (lambda path: open(path, encoding="utf-8"), "was opened in text mode"),  # noqa: SIM115
+    "text in memory": (lambda _: io.StringIO("text"), "was opened in text mode"),
+    "text of a codec": (lambda path: codecs.open(str(path), encoding="utf-8"), "was opened in text mode"),  # noqa: SIM115
+    "named text": (lambda _: tempfile.NamedTemporaryFile("w+"), "was opened in text mode"),  # noqa: SIM115
+    "closed": (closed, "is closed"),
+    "closed in memory": (closed_in_memory, "is closed"),
+    "write": (lambda path: open(path.with_name("new.mp4"), "wb"), "cannot be read from"),  # noqa: SIM115
+}
+
+
+@pytest.mark.filterwarnings("ignore:codecs.open:DeprecationWarning")
+@pytest.mark.parametrize("kind", NO_FILES)
+@pytest.mark.parametrize("name", [None, "cam_222200037.mp4"])
+def test_a_file_object_that_gives_no_bytes_is_refused_at_opening(video, kind, name):
+    make, words = NO_FILES[kind]
+    with contextlib.closing(make(video)) as file, pytest.raises(FrameError, match=words) as caught:
+        VideoDecoder(file, name=name)
+    assert str(caught.value).startswith(name or "The video")
+    assert 'open(path, "rb")' in str(caught.value)
+
+
+def binary(path):
+    return open(path, "rb")
+
+
+def unbuffered(path):
+    return open(path, "rb", buffering=0)
+
+
+def in_memory(path):
+    return io.BytesIO(path.read_bytes())
+
+
+def zipped(path):
+    return gzip.GzipFile(fileobj=io.BytesIO(gzip.compress(path.read_bytes())))
+
+
+def spooled(path):
+    file = tempfile.SpooledTemporaryFile()  # noqa: SIM115
+    file.write(path.read_bytes())
+    return file
+
+
+def mapped(path):
+    with open(path, "rb") as file:
+        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+
+
+@pytest.mark.parametrize("make", [binary, unbuffered, in_memory, zipped, spooled, mapped])
+def test_what_gives_bytes_is_read_until_its_file_object_is_closed(video, make):
+    with make(video) as file:
+        decoder = VideoDecoder(file)
+        assert number_in(decoder.get_frame_at(3)) == 3
+    with pytest.raises(FrameError, match="<video>: timestep 9 cannot be decoded: its file object was closed") as caught:
+        decoder.get_frame_at(9)
+    assert str(caught.value).endswith("Open both again.")
 
 
 def test_reading_after_the_end_says_to_open_it_again(video):

@@ -11,7 +11,7 @@ from __future__ import annotations
 import io
 import os
 import threading
-from typing import BinaryIO, Protocol, runtime_checkable
+from typing import Any, BinaryIO, Protocol, runtime_checkable
 
 from ..errors import AssetNotFoundError, FrameError
 
@@ -108,15 +108,21 @@ class FileSource:
 
     def size(self) -> int:
         with self._lock:
-            return self._file.seek(0, os.SEEK_END)
+            return self._open_file().seek(0, os.SEEK_END)
+
+    def _open_file(self) -> BinaryIO:
+        if getattr(self._file, "closed", False) is True:
+            raise FrameError("its file object was closed by whoever opened it. Open both again")
+        return self._file
 
     def read_at(self, start: int, stop: int) -> bytes:
         if self._regular and hasattr(os, "pread"):
-            return _pread(self._file.fileno(), start, stop)
+            return _pread(self._open_file().fileno(), start, stop)
         with self._lock:
-            self._file.seek(start)
+            file = self._open_file()
+            file.seek(start)
             parts = []
-            while start < stop and (part := self._file.read(stop - start)):
+            while start < stop and (part := file.read(stop - start)):
                 parts.append(part)
                 start += len(part)
             return b"".join(parts)
@@ -143,9 +149,27 @@ def as_source(video: object, name: str | None = None) -> ByteSource:
         return LocalSource(video)
     if isinstance(video, ByteSource):
         return video
-    if hasattr(video, "read") and hasattr(video, "seek"):
-        return FileSource(video, name)  # type: ignore[arg-type]
-    raise FrameError(f"A video is a path or a seekable binary file object, not {type(video).__name__}.")
+    if not (hasattr(video, "read") and hasattr(video, "seek")):
+        raise FrameError(f"A video is a path or a seekable binary file object, not {type(video).__name__}.")
+    problem = _unreadable(video)
+    if problem:
+        raise FrameError(
+            f"{name or 'The video'} cannot be read: the file object {problem}. A video is a seekable binary file "
+            'object that is open, such as open(path, "rb") gives.'
+        )
+    return FileSource(video, name)  # type: ignore[arg-type]
+
+
+def _unreadable(file: Any) -> str:
+    """Why a file object gives no bytes, "" if it does; nothing of the file is read for it."""
+    if getattr(file, "closed", False) is True:
+        return "is closed"
+    try:
+        if isinstance(file.read(0), str):
+            return "was opened in text mode"
+    except (OSError, ValueError):  # opened for writing alone; their texts may quote a URL
+        return "cannot be read from"
+    return ""
 
 
 class WindowReader:
