@@ -5,10 +5,13 @@ from __future__ import annotations
 import codecs
 import contextlib
 import gzip
+import importlib.util
 import io
 import mmap
+import pathlib
 import tempfile
 
+import fsspec
 import numpy as np
 import pytest
 from _videos import encode, number_in
@@ -68,6 +71,47 @@ def test_whole_numbers_of_every_type_are_timesteps(video):
         assert [number_in(picture) for picture in decoder.get_frames_in_range(np.int64(5), 0, -2)] == [5, 3, 1]
         with pytest.raises(FrameError, match="no timestep -1"):
             decoder.get_frame_at(-1)
+
+
+# --- paths ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("scheme", ["http", "https", "HTTPS", "s3", "nersemble", "file", "gs", "my-files+x.y"])
+@pytest.mark.parametrize("kind", [str, pathlib.PurePosixPath])
+def test_a_url_is_told_how_to_be_opened_and_never_quoted(scheme, kind):
+    with pytest.raises(FrameError) as caught:
+        VideoDecoder(kind(f"{scheme}://host.example/the-secret/of/cam_222200037.mp4?key=secret"))
+    message = str(caught.value)
+    assert f"({scheme}://...)" in message
+    assert 'fsspec.open(url, "rb").open()' in message
+    assert ("aiohttp" in message) == scheme.lower().startswith("http")
+    for secret in ("secret", "host", "222200037"):
+        assert secret not in message
+    assert caught.value.__cause__ is caught.value.__context__ is None
+
+
+def test_what_fsspec_opens_is_a_video(video, access, demo_folder):
+    with fsspec.open(f"file://{video}", "rb").open() as file, VideoDecoder(file) as decoder:
+        assert number_in(decoder.get_frame_at(3)) == 3
+    path = "240/sequences/EXP-1-head/images/cam_222200042.mp4"
+    urls = [f"nersemble://{path}"]
+    if importlib.util.find_spec("aiohttp"):
+        urls.append(f"{access.url.rstrip('/')}/{path}")
+    with VideoDecoder(demo_folder / path) as decoder:
+        expected = decoder.get_frame_at(7)
+    for url in urls:
+        with fsspec.open(url, "rb").open() as file, VideoDecoder(file) as decoder:
+            assert np.array_equal(decoder.get_frame_at(7), expected)
+
+
+@pytest.mark.parametrize("name", ["http:/cam.mp4", "odd://cam.mp4", "a:b/cam.mp4"])
+def test_a_file_that_is_called_like_a_url_is_a_file(video, tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    path = pathlib.Path(name)
+    path.parent.mkdir(parents=True)
+    path.write_bytes(video.read_bytes())
+    with VideoDecoder(name) as decoder:
+        assert number_in(decoder.get_frame_at(3)) == 3
 
 
 # --- file objects -----------------------------------------------------------------------------------------------------

@@ -10,11 +10,14 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import threading
 from typing import Any, BinaryIO, Protocol, runtime_checkable
 
 from ..errors import AssetNotFoundError, FrameError
 
+#: How a URL begins, also one that pathlib made a path of; one letter alone is a drive.
+_URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/")
 #: Most of a file is more than one part of so many.
 MOST = 2
 
@@ -146,6 +149,13 @@ def _pread(handle: int, start: int, stop: int) -> bytes:
 def as_source(video: object, name: str | None = None) -> ByteSource:
     """Turn a path or a binary file object into a ``ByteSource``."""
     if isinstance(video, (str, os.PathLike)):
+        scheme = _URL.match(os.fsdecode(video))
+        if scheme and not os.path.exists(video):  # never quoted whole: it may be the access URL
+            more = " (for http fsspec needs aiohttp)" if scheme[1].lower().startswith("http") else ""
+            raise FrameError(
+                f"A video is a path or an open binary file, and this is a URL ({scheme[1]}://...). Open it with "
+                f'fsspec.open(url, "rb").open(), and give what that gives{more}.'
+            )
         return LocalSource(video)
     if isinstance(video, ByteSource):
         return video
