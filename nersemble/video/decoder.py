@@ -310,6 +310,11 @@ class VideoDecoder:
         if isinstance(self._source, (LocalSource, FileSource)):
             self._source.after_fork()
 
+    def _let_go(self) -> None:
+        """Let go of the file until the next read; the codec, which may be that of a parent, is not touched."""
+        if isinstance(self._source, LocalSource):
+            self._source.let_go()
+
 
 def _after_fork_in_child() -> None:
     ctypes.pythonapi.Py_IncRef(ctypes.py_object(_BEFORE_FORK))  # not even the end of the interpreter frees it

@@ -1,7 +1,8 @@
 """A pool of open decoders, so that reading frames here and there does not open files again and again.
 
-A decoder is leased to one reader at a time and is never shared by threads.  A forked child starts with an empty pool.
-What lies idle is bounded in bytes and number; the least recently used is closed first.
+A decoder is leased to one reader at a time and is never shared by threads.  A forked child starts with an empty pool
+and closes its copies of the files that lie idle.  What lies idle is bounded in bytes and number; the least recently
+used is closed first.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import os
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Generic, TypeVar
 
 from .decoder import _BEFORE_FORK, VideoDecoder
@@ -39,6 +40,9 @@ class DecoderPool(Generic[Key]):
 
     def _forget(self) -> None:
         _BEFORE_FORK.append(self._idle)
+        for _, decoder in self._idle.values():  # kept for good, but not their files
+            with suppress(OSError):
+                decoder._let_go()
         self._lock = threading.Lock()
         self._idle = OrderedDict()
 

@@ -52,26 +52,42 @@ class LocalSource:
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.name = os.fspath(path)
         self._lock = threading.Lock()
-        self._file: BinaryIO | None = None
+        self._left: tuple[int, ...] | None = None  # which file was let go of
+        self._file: BinaryIO | None = self._opened()
+
+    def _opened(self) -> BinaryIO:
         problem = ""
         try:
-            self._file = open(self.name, "rb", buffering=0)  # noqa: SIM115
+            return open(self.name, "rb", buffering=0)
         except FileNotFoundError:
             pass
         except OSError as error:
             problem = error.strerror or type(error).__name__
         if problem:
             raise FrameError(f"{self.name} cannot be read: {problem}.")
-        if self._file is None:
-            raise AssetNotFoundError(
-                f"No file {self.name}. Was the folder or the datasets cache moved or cleaned? Loading the data set "
-                'with download_mode="reuse_cache_if_exists" fetches what is missing.'
-            )
+        raise AssetNotFoundError(
+            f"No file {self.name}. Was the folder or the datasets cache moved or cleaned? Loading the data set "
+            'with download_mode="reuse_cache_if_exists" fetches what is missing.'
+        )
 
     def _handle(self) -> BinaryIO:
+        if self._left is not None:
+            with self._lock:
+                if self._left is not None:
+                    file = self._opened()
+                    if _identity(file) != self._left:
+                        file.close()
+                        raise FrameError("the file was replaced since it was opened. Open the video again")
+                    self._file, self._left = file, None
         if self._file is None:
             raise FrameError("the video was closed. Open it again")
         return self._file
+
+    def let_go(self) -> None:
+        """Close the file, as a child does with what its parent holds open; it is opened again when it is read."""
+        if self._file is not None:
+            file, self._left, self._file = self._file, _identity(self._file), None
+            file.close()
 
     def size(self) -> int:
         return os.fstat(self._handle().fileno()).st_size
@@ -79,8 +95,8 @@ class LocalSource:
     def read_at(self, start: int, stop: int) -> bytes:
         if hasattr(os, "pread"):
             return _pread(self._handle().fileno(), start, stop)  # an offset of its own
+        file = self._handle()
         with self._lock:  # Windows has no positioned read
-            file = self._handle()
             file.seek(start)
             return file.read(stop - start)
 
@@ -88,6 +104,7 @@ class LocalSource:
         self._lock = threading.Lock()
 
     def close(self) -> None:
+        self._left = None
         if self._file is not None:
             self._file.close()
             self._file = None
@@ -135,6 +152,11 @@ class FileSource:
 
     def close(self) -> None:
         """Leave the file to whoever opened it."""
+
+
+def _identity(file: BinaryIO) -> tuple[int, ...]:
+    status = os.fstat(file.fileno())
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def _pread(handle: int, start: int, stop: int) -> bytes:
