@@ -38,6 +38,10 @@ class HttpFiles:
         raise_unless_found(answer.status, path)
         data = b"".join(body.pieces)
         if answer.status != 206:
+            if is_page(answer.headers) and _is_markup(data):
+                raise TransportError(
+                    f"{uri(path)} could not be fetched: the server sent a web page instead of it. {NEXT_STEP}"
+                )
             return Part(data, 0, len(data), etag, True, modified)
         first, total_size = content_range(answer.headers)
         if first != start:
@@ -94,6 +98,11 @@ def _length(answer: Answer) -> int | None:
     if encoded or is_page(answer.headers) or not (length.isascii() and length.isdigit()):
         return None
     return int(length)
+
+
+def _is_markup(data: bytes) -> bool:
+    """Whether an answer that is called a web page is one: servers without ranges may call a video so."""
+    return data[:512].removeprefix(b"\xef\xbb\xbf").lstrip()[:1] in (b"<", b"")
 
 
 _SEEN = Refusal("the head is enough")
