@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -78,9 +79,11 @@ def test_pushing_shows_what_it_will_do_asks_and_prints_the_line_that_loads(alice
     assert repo.private
 
 
-def test_quiet_says_nothing(alice, run):
-    """Not who can see the faces either, which the question says."""
-    assert run("out", "my-lab/heads", "--yes", "--quiet") == ("", "")
+def test_quiet_says_nothing_but_who_can_see_the_faces(alice, run):
+    assert run("out", "faces", "--yes", "--quiet") == ("", "")
+    printed, noted = run("out", "my-lab/heads", "--yes", "--quiet")
+    assert (printed, noted.count("\n")) == ("", 1)
+    assert re.match(r"Note: .*2 members", noted), noted
     assert set(alice.shards) <= set(alice.hub.repos["my-lab/heads"].paths())
     assert "all 2 members" in run("out", "my-lab/heads", "--quiet", given="n\n", code=1)[1]
 

@@ -17,7 +17,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from ..errors import SelectionError
+from ..errors import AudienceWarning, SelectionError
 
 #: What ``--assets`` takes.
 ASSETS = (
@@ -117,11 +117,11 @@ def show_notes(*, quiet: bool = False) -> None:
     """Show warnings of this package as notes on stderr, without the place in the code that gave them.
 
     Args:
-        quiet: Show none, as ``--quiet`` asks for.
+        quiet: Show none, as ``--quiet`` asks for, but who will see faces.
     """
 
     def show(message: Warning | str, *_: Any, **__: Any) -> None:
-        if not quiet:
+        if not quiet or isinstance(message, AudienceWarning):
             typer.echo(f"Note: {message}", err=True)
 
     warnings.showwarning = show
