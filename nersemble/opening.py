@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .camera import parse_color_calibration
+from .color.polynomial import check_ccm
 from .errors import CalibrationError
 from .filesystem import filesystem
 from .layout import PROTOCOL, AssetPath, find_asset
@@ -111,7 +112,29 @@ def color_matrix(video: str) -> NDArray[np.float64]:
     matrices = _color_matrices(path, _identity(path))
     if asset.camera not in matrices:
         raise missing_matrix(asset.camera or "", path)
-    return matrices[asset.camera]
+    return known_matrix(matrices[asset.camera], asset.camera or "", path)
+
+
+def known_matrix(matrix: NDArray[np.float64], camera: str, path: str) -> NDArray[np.float64]:
+    """A colour-correction matrix, if it has a shape that has a meaning.
+
+    Args:
+        matrix: ``(3, T)`` as its file has it.
+        camera: Whose it is.
+        path: Of the file.
+
+    Raises:
+        CalibrationError: If it has another one.
+    """
+    problem = ""
+    try:
+        return check_ccm(matrix)
+    except CalibrationError as error:
+        problem = str(error)
+    raise CalibrationError(
+        f"Colours of camera {camera} cannot be corrected by {path}: {problem} Leave the camera out (cameras=[...]), or "
+        "the correction."
+    )
 
 
 def missing_matrix(camera: str, path: str) -> CalibrationError:

@@ -95,6 +95,18 @@ def test_a_camera_without_a_color_matrix(folder, load):
         load()
 
 
+def test_a_color_matrix_of_no_known_width(folder, load):
+    matrix = [[1.0] * 9] * 3
+    edit_json(folder / "240/calibration/color_calibration.json", lambda table: table.update({"222200037": matrix}))
+    assert len(load()) == 80
+    words = r"Colours of camera 222200037 cannot be corrected by \S*240/calibration/color_calibration\.json: .*\(3, 9\)"
+    with pytest.raises(nersemble.CalibrationError, match=words):
+        load(color_correction=True)
+    assert nersemble.prepare.plan(NAME, data_dir=folder).pictures == 80
+    with pytest.raises(nersemble.CalibrationError, match=words):
+        nersemble.prepare.plan(NAME, data_dir=folder, color_correction=True)
+
+
 def test_a_camera_without_a_pose(folder, load):
     edit_json(folder / "240/calibration/camera_params.json", lambda table: table["world_2_cam"].pop("222200037"))
     with pytest.raises(nersemble.CalibrationError, match="Camera 222200037 has no pose"):

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ..capture import WORKERS, Capture, VideoFacts
 from ..errors import AssetNotFoundError, FrameError, SelectionError
 from ..layout import AssetPath
-from ..opening import open_video
+from ..opening import known_matrix, open_video
 from ..parallel import map_on_threads
 from ..shards import report_missing
 from .unit import UnitVideo, calibration_digest, still_digest
@@ -39,11 +39,20 @@ class Headers:
         on_missing: As of ``plan``.
         left_out: Videos to leave out.
         with_stills: Whether the stills of the empty set are told apart too.
+        corrects: Whether colours are corrected.
     """
 
-    def __init__(self, capture: Capture, on_missing: str, left_out: frozenset[AssetPath], *, with_stills: bool) -> None:
+    def __init__(
+        self,
+        capture: Capture,
+        on_missing: str,
+        left_out: frozenset[AssetPath],
+        *,
+        with_stills: bool,
+        corrects: bool,
+    ) -> None:
         self._capture, self._on_missing, self._left_out = capture, on_missing, left_out
-        self._with_stills = with_stills
+        self._with_stills, self._corrects = with_stills, corrects
         self._held: dict[AssetPath, Header | None] = {}
         self._stills: dict[AssetPath, str] = {}
 
@@ -100,13 +109,22 @@ class Headers:
         return still_digest(read_still(self._capture.path(asset)))
 
     def _drop_uncalibrated(self) -> list[AssetPath]:
-        """Take out the videos of participants without calibration; the files that are not there."""
+        """Take out the videos of participants without calibration; the files that are not there.
+
+        Raises:
+            CalibrationError: If there is one and it cannot be used.
+        """
         gone: dict[int, AssetPath] = {}
         held = {(asset.participant or 0, asset.camera or "") for asset, header in self._held.items() if header}
         for participant, serial in sorted(held):
-            if participant not in gone and self._capture.camera_facts(participant, serial) is None:
+            if participant in gone:
+                continue
+            facts = self._capture.camera_facts(participant, serial)
+            if facts is None:
                 missing = self._capture.missing_calibration(participant)
                 gone[participant] = missing or AssetPath("camera_params", participant)
+            elif self._corrects:
+                known_matrix(facts.ccm, serial, self._capture.path(AssetPath("color_calibration", participant)))
         self._held.update({asset: None for asset in self._held if asset.participant in gone})
         return list(gone.values())
 

@@ -86,7 +86,7 @@ def plan(
     selection = select(filesystem(folder).catalog(), **written)
     capture = Capture(folder or filesystem().local_folder)
     left_out = _parse_without(without)
-    headers = Headers(capture, on_missing, left_out, with_stills=bool(functions))
+    headers = Headers(capture, on_missing, left_out, with_stills=bool(functions), corrects=checked.color_correction)
     units = _units(headers, list_shards(selection, "timestep", ()), checked.wanted, chunk)
     return PreparePlan(
         config=check_config(config_name or config_name_of(written["participants"], selection.name)),
