@@ -32,7 +32,7 @@ class RgbConverter:
         if (frame.width, frame.height) != (self.index.width, self.index.height):
             raise FrameError(
                 f"{self.name}: a frame of {frame.width} x {frame.height} in a video of {self.index.width} x "
-                f"{self.index.height}: the calibration would not fit it."
+                f"{self.index.height}, as its header says: the calibration would not fit it. Encode the video anew."
             )
         # One swscale thread: a pool of them would not survive a fork.  Not rgb0, though PIL could take that as it is:
         # swscale leaves its last columns wrong at widths of 2 or 4 beyond a multiple of 8.

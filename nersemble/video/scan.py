@@ -29,6 +29,10 @@ from .turn import quarter_turn
 
 MIN_TIME = -(1 << 63)
 NO_VIDEO = "This is no video that can be read exactly ({}). Was its download cut off, or is it another file?"
+TIMELESS = (
+    "The file has packets without presentation times, so that its frames cannot be counted. Is it a raw stream, or was "
+    "it cut without being encoded? Make an mp4 of its source anew."
+)
 CHANGING_FORMAT = (
     "The file holds what its pictures need beside them: a palette, or a codec header that changes midway. Such "
     "files are not read; encode it anew."
@@ -122,7 +126,7 @@ def _scan(file: io.BytesIO) -> tuple[PacketIndex, ScannedPackets]:
             packets.append(Packet(packet.pts, packet.is_keyframe, shown, data, damaged))
         packets = join_fields(codec, extradata, packets)
         if any(packet.pts is None for packet in packets):
-            raise FrameError(NO_VIDEO.format("packets without presentation times"))
+            raise FrameError(TIMELESS)
         index = PacketIndex(
             codec=codec,
             extradata=extradata,
