@@ -13,11 +13,12 @@ from typing import Any
 
 import av
 import av.error
+import numpy as np
 
 from ..cores import usable_cores
 from ..errors import FrameError
 from .disposable import holds_parameter_sets, is_disposable
-from .evidence import LOST, Evidence
+from .evidence import DISORDERED, LOST, Evidence
 from .outlook import Outlook, Wanted
 from .packets import PacketIndex, PacketReader
 from .unmarking import without_lost_marks
@@ -31,6 +32,7 @@ MOST_THREADS = 2
 #: A lone picture this near its keyframe is drained out of the codec, to begin there again costs little; by one thread
 #: if nothing else is said, since more would take a tenth more of the processors' time.
 NEAR = 48
+_BESIDE = 2  # packets behind a keyframe, of pictures that lead or follow it
 
 
 class PictureDecoder:
@@ -45,7 +47,7 @@ class PictureDecoder:
     def __init__(self, index: PacketIndex, packets: PacketReader, remote: bool) -> None:
         self._index = index
         self._packets = packets
-        self._evidence = Evidence(index, packets)
+        self._evidence = Evidence(index, packets, remote)
         self._remote = remote
         self._context: Any = None
         self._threads = self._asked = 1  # that it has, and that the last picture asked for
@@ -54,6 +56,7 @@ class PictureDecoder:
         self._mended: dict[int, tuple[int, bytes]] = {}
         self._depth = index.reorder_depth  # pictures that the codec holds back to bring them into order
         self._has_other_sets = False  # the codec was fed parameter sets, which a flush does not take back
+        self._was_lone = False  # the last picture was drained out of the codec
         self._reset()
 
     def _reset(self, start: int = 0) -> None:
@@ -84,17 +87,22 @@ class PictureDecoder:
         Raises:
             FrameError: If it does not come out whole; the message says why.
         """
-        problem = ""
+        problem, disordered = "", False
         start: int | None = self._begin_for(packet)
         while start is not None:
             in_doubt = self._in_doubt
             if self._evidence.leans_on_lost(packet):
                 raise FrameError(LOST)
+            if self._evidence.is_disordered(packet):
+                raise FrameError(DISORDERED)
             wanted = Wanted(self._index, packet, outlook)
             picture, problem = self._attempt(start, wanted, 1 if self._one_thread else threads)
+            if picture is not None and self._was_lone and not self._in_doubt and self._evidence.suspects(packet):
+                picture, problem = self._in_group(start, wanted)
             if picture is not None and in_doubt == self._in_doubt:
                 return picture
-            refused, self._context = self._evidence.refused, None
+            disordered, refused = self._evidence.disordered, self._evidence.refused
+            self._context = None
             self._reset()
             if in_doubt != self._in_doubt:
                 start = self._begin_for(packet)
@@ -106,6 +114,8 @@ class PictureDecoder:
                 self._one_thread = False
             else:  # it may lean on more than its keyframe (intra refresh, a keyframe that is none): begin further back
                 start = self._index.keyframe_before(start)
+        if disordered:
+            self._evidence.remember_disorder(packet)
         raise FrameError(problem)
 
     def _mend(self, refused: int | None) -> bool:
@@ -139,6 +149,25 @@ class PictureDecoder:
             problem = str(error)
         return (None if problem else picture), problem
 
+    def _in_group(self, start: int, wanted: Wanted) -> tuple[Any, str]:
+        """The same after all pictures of the group came out, and the next keyframe, so that their order shows."""
+        end = len(self._index.rank) - 1
+        behind = np.flatnonzero(self._index.keyframe[wanted.target + 1 :])
+        if len(behind):
+            end = min(end, wanted.target + 1 + int(behind[0]) + _BESIDE)
+        self._reset(start)
+        self._begin(1)
+        found: Any = None
+        while not self._drained:
+            for data in self._next_packets(min(self._fed, end), end):
+                found = self._take(self._feed(data), wanted, lone=True) or found
+        problem = self._evidence.problem_of(wanted.target, found, 1)
+        if self._evidence.disordered:
+            self._evidence.remember_disorder(wanted.target)
+        elif not problem:
+            self._evidence.clear_suspicion()
+        return (None if problem else found), problem
+
     def _run(self, start: int, wanted: Wanted, threads: int | None) -> Any:
         """Feed packets from ``start``, or from where the codec stands, until the target comes out."""
         target = wanted.target
@@ -146,7 +175,7 @@ class PictureDecoder:
         passed = self._context is not None and evidence.origin <= start <= self._fed
         if not passed or self._drained or target in evidence.out or target in self._left_out:
             self._reset(start)
-        lone = self._is_lone(wanted)
+        lone = self._was_lone = self._is_lone(wanted)
         if self._fed == evidence.origin:
             few = lone and target - start <= NEAR
             self._begin(threads or (1 if few else min(usable_cores(), MOST_THREADS)))

@@ -6,13 +6,16 @@ A codec fills what it cannot read from neighbouring pictures, goes on predicting
 from __future__ import annotations
 
 import heapq
+import math
 from typing import Any
 
 from .entry import is_clean_start
 from .holes import Holes
-from .packets import PacketIndex, PacketReader
+from .orders import PictureOrders, Place
+from .packets import MAX_REORDER, PacketIndex, PacketReader
 from .slices import FrameNumbers
 
+DISORDERED = "its pictures have another order than its presentation times say"
 LOST = (
     "packets in front of it are missing, of pictures that it may be predicted from. They were lost when the file was "
     "made: make or fetch it again"
@@ -25,20 +28,26 @@ class Evidence:
     Args:
         index: The packets of the video.
         packets: Their bytes.
+        remote: Reading costs requests, so that nothing is read that is not fed.
 
     Attributes:
         origin: The packet that decoding began at.
         out: The packets whose pictures came out since.
         refused: The first packet that the codec could not read.
+        disordered: Pictures came out in another order than the file says.
         false_keyframes: The codec contradicted the container on where decoding can begin.
     """
 
-    def __init__(self, index: PacketIndex, packets: PacketReader) -> None:
+    def __init__(self, index: PacketIndex, packets: PacketReader, remote: bool) -> None:
         self._index = index
         self._packets = packets
+        self._remote = remote
         self._holes = Holes(index, packets)
         self._lost: set[int] = set()  # packets in front of which others are missing
         self.false_keyframes = False
+        self._contradicted: set[int] = set()  # where groups of pictures begin that were found to be disordered
+        self._placed: set[int] = set()  # keyframes that are known to come where their times say
+        self._sparse = False  # pictures are counted with gaps, and are in order all the same
         self.begin(0)
 
     def begin(self, origin: int) -> None:
@@ -52,7 +61,11 @@ class Evidence:
         self._began_well = origin == 0 or self._index.codec in ("h264", "hevc")
         self._highest = -1  # place in presentation order of the last picture that came out
         self._due: list[tuple[int, int]] = []  # a heap of the places and packets that were fed and did not come out
-        self._disordered = False  # they came out in another order than the file says
+        self.disordered = False
+        self._orders = PictureOrders(self._index.codec, self._index.extradata)
+        self._anew: tuple[int, int] | None = None  # the packet from which pictures are counted, and its count
+        self._counts: dict[int, int] = {}  # of the packets behind it
+        self._step = 0  # the greatest number that divides all of them
 
     def start_for(self, packet: int) -> int:
         """The packet to decode from for ``packet``, as far as the container's word on keyframes is good."""
@@ -66,6 +79,30 @@ class Evidence:
         """Whether a packet that ``target`` may be predicted from is known to be missing."""
         return bool(self._lost) and any(self._clean_start(target) < packet <= target for packet in self._lost)
 
+    def is_disordered(self, target: int) -> bool:
+        """Whether the group of pictures of a packet is known to be in another order than its times say."""
+        return self.start_for(target) in self._contradicted
+
+    def remember_disorder(self, target: int) -> None:
+        """Keep in mind that the group of pictures of a packet is so, whatever was tried."""
+        self._contradicted.add(self.start_for(target))
+
+    def suspects(self, target: int) -> bool:
+        """Whether the time of a packet says another place than its picture does, which a file may do by gaps in both.
+
+        All pictures of the group tell, once they came out.
+        """
+        if self._sparse or self._anew is None or target not in self._counts:
+            return False
+        origin, first = self._anew
+        step = 2 if self._index.codec == "h264" and self._step % 2 == 0 else 1
+        rank = self._index.rank
+        return self._counts[target] - first != step * int(rank[target] - rank[origin])
+
+    def clear_suspicion(self) -> None:
+        """Note that all pictures of a group came out in order: places are counted with gaps in this file."""
+        self._sparse = True
+
     def problem_of(self, target: int, picture: Any, threads: int) -> str:
         """What is wrong with the picture that came out for packet ``target``, or None, by so many threads; or ''.
 
@@ -76,8 +113,8 @@ class Evidence:
         if picture is not None and not self._began_well:
             self.false_keyframes = self.origin in self.out
             return "the keyframe in front of it is none"
-        if self._disordered:
-            return "its pictures have another order than its presentation times say"
+        if self.disordered or self.is_disordered(target):
+            return DISORDERED
         if self.leans_on_lost(target):
             return LOST
         if damaged:
@@ -88,10 +125,50 @@ class Evidence:
 
     def misses_before(self, packet: int, data: bytes) -> bool:
         """Note, and say, whether packets are missing in front of one that comes next."""
+        self._note_count(packet, data)
         missing = self._numbers is not None and self._numbers.misses_before(data)
         if missing:
             self._lost.add(packet)
         return missing
+
+    def _note_count(self, packet: int, data: bytes) -> None:
+        """Note the place that a picture itself says it has."""
+        place = self._orders.place(data)
+        if place is None:
+            return
+        if place.anew or self._anew is None:
+            self._anew, self._counts, self._step = (packet, place.order), {}, 0
+        if self._misplaces(packet, place):
+            self._contradicted.add(packet)
+        self._counts[packet] = place.order
+        self._step = math.gcd(self._step, place.order - self._anew[1])
+
+    def _misplaces(self, packet: int, place: Place) -> bool:
+        """Whether a keyframe is said to come elsewhere than behind all in front of it, and what leads it."""
+        if not (place.anew or packet == self.origin) or packet in self._placed:
+            return False
+        leading = int(self._index.rank[packet]) - packet
+        if place.anew and (leading == 0 or self._index.codec == "h264"):
+            return leading != 0
+        if not 0 <= leading <= MAX_REORDER or self._remote:  # bytes behind it would have to be fetched
+            return leading < 0 or leading > MAX_REORDER
+        self._placed.add(packet)
+        # They come at once, as a rule; if not, all are looked at that can.
+        return not any(self._leading(packet, most) in (leading, None) for most in (leading + 1, MAX_REORDER))
+
+    def _leading(self, keyframe: int, most: int) -> int | None:
+        """How many of the packets behind a keyframe, up to ``most`` and the next one, hold pictures that lead it."""
+        last = min(keyframe + most, len(self._index.rank) - 1)
+        orders = PictureOrders(self._index.codec, self._index.extradata)
+        first, *behind = (orders.place(data) for data in self._packets.read(keyframe, last))
+        found = 0
+        for place in behind:
+            if place is None or first is None:
+                return None
+            if place.anew:
+                break
+            found += place.order < first.order
+        return found
 
     def note_fed(self, packet: int, data: bytes) -> None:
         """Note that a packet goes to the codec."""
@@ -119,8 +196,8 @@ class Evidence:
         """Note that the picture at a place in presentation order came out: after all that were fed and precede it."""
         while self._due and self._due[0][0] <= rank:
             due, packet = heapq.heappop(self._due)
-            self._disordered |= due < rank and packet not in self._damaged
-        self._disordered |= rank < self._highest
+            self.disordered |= due < rank and packet not in self._damaged
+        self.disordered |= rank < self._highest
         self._highest = max(self._highest, rank)
 
     def _leans_on_damage(self, target: int, threads: int) -> bool:

@@ -189,13 +189,29 @@ class Slice(NamedTuple):
     picture: Picture
     reader: Bits
 
+    @property
+    def begins_anew(self) -> bool:
+        """Whether it is of an IDR picture."""
+        return self.kind == IDR
+
+    def order(self) -> int | None:
+        """Read on to the lower bits of the picture order count; None of a field, or where there are none."""
+        try:
+            if self.sequence.order_bits is None or (not self.sequence.frames_only and self.reader.read(1)):
+                return None
+            if self.begins_anew:
+                self.reader.read_golomb()
+            return self.reader.read(self.sequence.order_bits)
+        except EOFError:
+            return None
+
     def pass_to_marks(self) -> bool:
         """Read on up to what it says of older pictures (H.264 7.3.3.3); False if that is not done here.
 
         Raises:
             EOFError: If the slice ends before.
         """
-        return self.kind != IDR and not _pass_to_marks(self.reader, self.type, self.sequence, self.picture)
+        return not self.begins_anew and not _pass_to_marks(self.reader, self.type, self.sequence, self.picture)
 
     def pass_rest(self) -> None:
         """Read on from behind that to the coded picture.
