@@ -361,11 +361,3 @@ def test_what_a_camera_makes_can_be_written_to():
         array[...] = 1
     assert camera.intrinsics[0, 0] == 100
     assert camera.position.tolist() == [0, 0, 0]
-
-
-def test_torch_takes_a_copy_of_a_camera_without_a_warning():
-    torch = pytest.importorskip("torch")
-    camera = nersemble.Camera(np.eye(3), np.eye(4), 4, 3)
-    tensor = torch.tensor(camera.intrinsics)
-    tensor[0, 0] = 7
-    assert camera.intrinsics[0, 0] == 1

@@ -81,3 +81,10 @@ def test_frames_come_as_tensors_channels_first(access, cache):
         assert [read_identity(frame.permute(1, 2, 0).numpy()).timestep for frame in some] == [3, 5, 7]
         one += 1  # its own memory
         assert not torch.equal(decoder.get_frame_at(4, as_tensor=True), one)
+
+
+def test_torch_takes_a_copy_of_a_camera_without_a_warning():
+    camera = nersemble.Camera(np.eye(3), np.eye(4), 4, 3)
+    tensor = torch.tensor(camera.intrinsics)
+    tensor[0, 0] = 7
+    assert camera.intrinsics[0, 0] == 1
