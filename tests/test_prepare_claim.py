@@ -39,7 +39,7 @@ def test_what_waits_in_a_queue_stops_where_another_plan_took_its_folder(demo_fol
     second.run(tmp_path, engine=taking)  # there is no shard yet, so that nothing is written over
     late = waiting.work()
     assert {(one.outcome, one.stops) for one in late} == {("failed", True)}
-    assert "Another run, of a plan with other options, has taken" in late[0].reason
+    assert "Another run, of a plan with other options or another selection, has taken" in late[0].reason
     assert shards(tmp_path) == []
     assert {one.outcome for one in taking.work()} == {"written"}
     assert second.verify(tmp_path).sound
@@ -73,6 +73,18 @@ def test_a_run_goes_on_beside_one_of_more_of_the_same(demo_folder, tmp_path):
     claim(more, Target(tmp_path))
     assert {one.outcome for one in waiting.work()} == {"written"}
     assert more.run(tmp_path, workers=1).kept == len(some.units)
+
+
+def test_a_run_stops_where_one_with_more_cameras_took_its_folder(demo_folder, tmp_path):
+    """Whose units have the same names: the later one's shards are not put back to fewer cameras."""
+    few = small_plan(demo_folder, cameras=["222200037"], config_name="some")
+    more = small_plan(demo_folder, config_name="some")
+    waiting = Queue()
+    few.run(tmp_path, engine=waiting)
+    made(more, tmp_path)
+    before = digests(tmp_path)
+    assert {(one.outcome, one.stops) for one in waiting.work()} == {("failed", True)}
+    assert digests(tmp_path) == before
 
 
 def test_shards_whose_plan_is_gone_are_gone_on_with_by_their_own_alone(demo_folder, tmp_path):

@@ -7,6 +7,7 @@ it may while there is no shard yet.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from ..errors import PrepareError, SelectionError, StorageError
 from .job import Job
@@ -57,11 +58,11 @@ def refusal(plan: PreparePlan, target: Target) -> str:
     return f"{target.shown}/{plan.config} {problem}. {_INSTEAD}"
 
 
-def check_claim(job: Job) -> None:
-    """Check that the folder of a job is still that of its plan, as far as a plan lies there.
+def check_claim(job: Job, unit: Unit) -> None:
+    """Check that the folder of a job is still that of its plan, or of one that has the same unit, if a plan lies there.
 
     Raises:
-        FolderTakenError: If it is another one's, whose shards are made in another way.
+        FolderTakenError: If it is another one's.
         StorageError: If the store behind a URL does not answer.
     """
     name = f"{job.config}/{PLAN_FILE}"
@@ -69,11 +70,20 @@ def check_claim(job: Job) -> None:
     found = head and _HASH.search(head)
     if not head or (found and found[1].decode() == job.plan):
         return
-    if _ways(PreparePlan.from_json(_held(job.output, name) or b"")) != _ways(job):
+    plan = _plan_in(job.target, name, head)
+    theirs = next((one for one in plan.units if one.name == unit.name), None)
+    if _ways(plan) != _ways(job) or theirs is None or job.digest_of(theirs) != job.digest_of(unit):
         raise FolderTakenError(
-            f"Another run, of a plan with other options, has taken {job.output.shown}/{job.config}. This one stops, "
-            "since their shards would be mixed: give each a folder of its own, or another config_name= (--config-name)."
+            f"Another run, of a plan with other options or another selection, has taken {job.output.shown}/"
+            f"{job.config}. This one stops, since their shards would be mixed: give each a folder of its own, or "
+            "another config_name= (--config-name)."
         )
+
+
+@lru_cache(maxsize=1)
+def _plan_in(target: str, name: str, head: bytes) -> PreparePlan:
+    """The plan in a folder, which is read once as long as it begins so."""
+    return PreparePlan.from_json(_held(Target(target), name) or b"")
 
 
 def _ways(one: PreparePlan | Job) -> tuple[object, ...]:

@@ -72,7 +72,7 @@ def _run(job: Job, unit: Unit) -> UnitResult:
     rows = len(unit.rows(job.options.wanted, job.options.rows))
     if is_whole(job, unit):
         return UnitResult(unit.name, "kept", rows=rows, bytes=target.size(name))
-    check_claim(job)
+    check_claim(job, unit)
     making = _Making(job, unit)
     with target.writing(name) as part, _giving_back():
         with ShardWriter(part, features_of(job.options, job.columns), wanted) as writer:
@@ -82,7 +82,7 @@ def _run(job: Job, unit: Unit) -> UnitResult:
             closing = time.perf_counter()
         if writer.rows != rows:
             raise PrepareError(f"{name} came out with {writer.rows} rows instead of {rows}. Please report this.")
-        check_claim(job)  # again, for it took a while
+        check_claim(job, unit)  # again, for it took a while
     making.seconds["write"] += time.perf_counter() - closing  # its end, and the disk's
     seconds = {kind: round(spent, 6) for kind, spent in making.seconds.items()}
     return UnitResult(unit.name, "written", rows, making.pictures, target.size(name), seconds=seconds)
