@@ -244,7 +244,8 @@ def _spellings(access: AccessURL) -> tuple[str, ...]:
     texts |= {password} if len(password) >= _SECRET_LENGTH else set()
     # What is plain words may be in anything, such as `nersemble` and `nersemble/data`.
     name, path = login if password else user, parts.path.strip("/")
-    texts |= {name} if len(name) >= _SECRET_LENGTH and (password or re.search(r"\d", name)) else set()
+    told = password or re.search(r"\d", name) or len(name) >= _PATH_LENGTH
+    texts |= {name} if len(name) >= _SECRET_LENGTH and told else set()
     texts |= {path} if len(path) >= _PATH_LENGTH and re.search(r"\d", path) else set()
     spelled = {
         said
