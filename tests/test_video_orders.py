@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import random
+import re
 import struct
+from collections.abc import Callable
+from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from _videos import decode_all, encode, number_in, replace, without_packets, x264, x265
@@ -13,7 +18,10 @@ from test_video import RemoteBytes
 
 from nersemble.errors import FrameError
 from nersemble.video import VideoDecoder
+from nersemble.video.nal import join_units, split_units
 from nersemble.video.orders import PictureOrders
+from nersemble.video.parameter_sets import sets_of
+from nersemble.video.slices import Slice, read_slice
 
 COUNT = 60
 KINDS = {
@@ -103,6 +111,122 @@ def test_pictures_that_are_counted_with_gaps_are_given(tmp_path):
     with VideoDecoder(RemoteBytes(path.read_bytes())) as decoder:
         for timestep in (7, 3, 1, 0, 8):
             assert np.array_equal(decoder.get_frame_at(timestep), truth[timestep])
+
+
+def written(path: Path, data: bytes) -> Path:
+    path.write_bytes(data)
+    return path
+
+
+# --- streams that are unusual and good --------------------------------------------------------------------------------
+
+#: Without B-pictures, but for the counts that those need.
+PLAIN = x264("keyint=8:min-keyint=8:bframes=2:b-adapt=1:b-bias=-100:b-pyramid=none:ref=1:cabac=0:weightp=0")
+#: A recovery point at the picture itself (H.264 D.1.8).
+RECOVERY = b"\x06\x06\x01\xc4\x80"
+
+
+def remade(
+    data: bytes, path: Path, change: Callable[[int, Slice, bytes], list[bytes]], pts: list[int], mux: str = ""
+) -> Path:
+    """A video of one slice a picture, whose slices are changed and whose packets have other times, in decode order."""
+    options = {"movflags": mux} if mux else {}
+    with av.open(io.BytesIO(data)) as source, av.open(str(path), "w", format="mp4", options=options) as out:
+        film = out.add_stream_from_template(source.streams.video[0])
+        extradata = bytes(source.streams.video[0].codec_context.extradata)
+        packets = [packet for packet in source.demux(video=0) if packet.size]
+        for number, packet in enumerate(packets):
+            units = []
+            for unit in split_units("h264", extradata, bytes(packet)):
+                head = read_slice(sets_of(extradata), unit)
+                units += [unit] if head is None else change(number, head, unit)
+            made = av.Packet(join_units("h264", extradata, units))
+            made.pts, made.dts, made.is_keyframe = packets[pts[number]].pts, packet.dts - 4096, packet.is_keyframe
+            made.duration, made.time_base, made.stream = packet.duration, packet.time_base, film
+            out.mux(made)
+    return path
+
+
+def with_bits(head: int, bits: str) -> bytes:
+    bits = bits.rstrip("0")
+    bits += "0" * (-len(bits) % 8)
+    return bytes([head]) + re.sub(rb"\0\0(?=[\0-\3])", b"\0\0\3", int(bits, 2).to_bytes(len(bits) // 8, "big"))
+
+
+def assert_read_as_in_order(path: Path) -> None:
+    truth = decode_all(path)
+    assert len(truth) == 24
+    for threads in (1, 2):
+        with VideoDecoder(path, threads=threads) as decoder:
+            for timestep in (20, 16, 9, 8, 15, 16, 3, 1, 0, 23):
+                assert np.array_equal(decoder.get_frame_at(timestep), truth[timestep])
+            assert all(map(np.array_equal, decoder, truth))
+    for timestep in range(24):
+        with VideoDecoder(RemoteBytes(path.read_bytes())) as decoder:
+            assert np.array_equal(decoder.get_frame_at(timestep), truth[timestep])
+
+
+def test_of_a_file_that_is_cut_and_counts_with_gaps_what_is_there_is_given(tmp_path):
+    """In steps of four, which lone pictures make look into all of their group."""
+
+    def change(number: int, head: Slice, unit: bytes) -> list[bytes]:
+        if number == 0:
+            return [unit]
+        reader, bits = head.reader, head.sequence.order_bits
+        place = reader.position
+        lower = format(2 * reader.read(bits) % (1 << bits), f"0{bits}b")
+        return [with_bits(unit[0], reader.between(0, place) + lower + reader.between(reader.position, reader.length))]
+
+    options = x264("keyint=48:min-keyint=48:bframes=1:b-adapt=0:direct=spatial:ref=1:cabac=0:weightp=0")
+    path = remade(encode(options=options, count=48), tmp_path / "video.mp4", change, list(range(48)), "+faststart")
+    truth, data = decode_all(path), path.read_bytes()
+    assert len(truth) == 48
+    with av.open(io.BytesIO(data)) as source:
+        ends = [packet.pos + packet.size for packet in source.demux(video=0) if packet.size]
+    for count in range(3, 48):
+        with VideoDecoder(written(tmp_path / "cut.mp4", data[: ends[count - 1]])) as decoder:
+            assert np.array_equal(decoder.get_frame_at(1), truth[1])
+
+
+def test_pictures_that_make_all_counts_begin_anew_are_no_disorder(tmp_path):
+    """Keyframes that are recovery points with memory management operation 5 (H.264 8.2.1), instead of IDR pictures."""
+
+    def change(number: int, head: Slice, unit: bytes) -> list[bytes]:
+        if not head.begins_anew or number == 0:
+            return [unit]
+        reader, sequence = head.reader, head.sequence
+        place = reader.position - sequence.frame_number_bits
+        reader.read_golomb()
+        reader.read(sequence.order_bits + 2)
+        told = (
+            format(8, f"0{sequence.frame_number_bits}b")
+            + format(16 % (1 << sequence.order_bits), f"0{sequence.order_bits}b")
+            + "1001101"
+        )
+        return [
+            RECOVERY,
+            with_bits(0x61, reader.between(0, place) + told + reader.between(reader.position, reader.length)),
+        ]
+
+    data = encode(options=PLAIN, count=24)
+    assert_read_as_in_order(remade(data, tmp_path / "video.mp4", change, list(range(24))))
+
+
+def test_a_picture_that_is_shown_in_front_of_the_keyframe_it_follows_is_no_disorder(tmp_path):
+    """Its count is below that of the IDR picture, and so is its time."""
+
+    def change(number: int, head: Slice, unit: bytes) -> list[bytes]:
+        if number % 8 != 1:
+            return [unit]
+        reader, bits = head.reader, head.sequence.order_bits
+        place = reader.position
+        reader.read(bits)
+        lower = format((1 << bits) - 2, f"0{bits}b")
+        return [with_bits(unit[0], reader.between(0, place) + lower + reader.between(reader.position, reader.length))]
+
+    data = encode(options=PLAIN, count=24)
+    pts = [number + (number % 8 == 0) - (number % 8 == 1) for number in range(24)]
+    assert_read_as_in_order(remade(data, tmp_path / "video.mp4", change, pts))
 
 
 @pytest.mark.parametrize("codec", ["libx264", "libx265"])

@@ -21,7 +21,7 @@ from .disposable import holds_parameter_sets, is_disposable
 from .evidence import DISORDERED, LOST, Evidence
 from .outlook import Outlook, Wanted
 from .packets import PacketIndex, PacketReader
-from .unmarking import without_lost_marks
+from .unmarking import begins_anew, without_lost_marks
 
 #: Most packets fed behind a wanted one before it is given up: twice what a standard codec may hold back.
 LONGEST_WAIT = 32
@@ -87,7 +87,7 @@ class PictureDecoder:
         Raises:
             FrameError: If it does not come out whole; the message says why.
         """
-        problem, disordered = "", False
+        problem = ""
         start: int | None = self._begin_for(packet)
         while start is not None:
             in_doubt = self._in_doubt
@@ -101,8 +101,7 @@ class PictureDecoder:
                 picture, problem = self._in_group(start, wanted)
             if picture is not None and in_doubt == self._in_doubt:
                 return picture
-            disordered, refused = self._evidence.disordered, self._evidence.refused
-            self._context = None
+            refused, self._context = self._evidence.refused, None
             self._reset()
             if in_doubt != self._in_doubt:
                 start = self._begin_for(packet)
@@ -114,13 +113,13 @@ class PictureDecoder:
                 self._one_thread = False
             else:  # it may lean on more than its keyframe (intra refresh, a keyframe that is none): begin further back
                 start = self._index.keyframe_before(start)
-        if disordered:
-            self._evidence.remember_disorder(packet)
         raise FrameError(problem)
 
     def _mend(self, refused: int | None) -> bool:
         """Take out of a packet that the codec refused what it says of pictures in front of the file, if it does."""
         if refused is None or self._index.codec != "h264":
+            return False
+        if begins_anew(self._index.extradata, *self._packets.read(0, 0)):
             return False
         count = 1 + self._mended.get(refused, (0, b""))[0]
         mended = without_lost_marks(self._index.extradata, self._packets.read(0, refused), count)
@@ -159,12 +158,15 @@ class PictureDecoder:
         self._begin(1)
         found: Any = None
         while not self._drained:
-            for data in self._next_packets(min(self._fed, end), end):
+            last = min(end, self._fed + LONGEST_WAIT)
+            packets: list[bytes | None] = [*(self._packets.read(self._fed, last) if self._fed <= end else [])]
+            at_end = not packets or self._fed + len(packets) <= last or last == end  # of the group, or of a cut file
+            for data in [*packets, None] if at_end else packets:
                 found = self._take(self._feed(data), wanted, lone=True) or found
         problem = self._evidence.problem_of(wanted.target, found, 1)
         if self._evidence.disordered:
             self._evidence.remember_disorder(wanted.target)
-        elif not problem:
+        elif not problem and self._fed > end:
             self._evidence.clear_suspicion()
         return (None if problem else found), problem
 

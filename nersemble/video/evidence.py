@@ -13,7 +13,7 @@ from .entry import is_clean_start
 from .holes import Holes
 from .orders import PictureOrders, Place
 from .packets import MAX_REORDER, PacketIndex, PacketReader
-from .slices import FrameNumbers
+from .slices import FrameNumbers, resets_counts
 
 DISORDERED = "its pictures have another order than its presentation times say"
 LOST = (
@@ -145,13 +145,15 @@ class Evidence:
 
     def _misplaces(self, packet: int, place: Place) -> bool:
         """Whether a keyframe is said to come elsewhere than behind all in front of it, and what leads it."""
-        if not (place.anew or packet == self.origin) or packet in self._placed:
-            return False
+        if not (place.anew or packet == self.origin) or packet in self._placed or not self._index.shown.all():
+            return False  # the times of hidden ones can be anything
         leading = int(self._index.rank[packet]) - packet
-        if place.anew and (leading == 0 or self._index.codec == "h264"):
-            return leading != 0
-        if not 0 <= leading <= MAX_REORDER or self._remote:  # bytes behind it would have to be fetched
-            return leading < 0 or leading > MAX_REORDER
+        if place.anew and leading == 0:
+            return False
+        if not 0 <= leading <= MAX_REORDER:
+            return True
+        if self._remote and not place.anew:  # bytes behind it would have to be fetched
+            return False
         self._placed.add(packet)
         # They come at once, as a rule; if not, all are looked at that can.
         return not any(self._leading(packet, most) in (leading, None) for most in (leading + 1, MAX_REORDER))
@@ -160,7 +162,10 @@ class Evidence:
         """How many of the packets behind a keyframe, up to ``most`` and the next one, hold pictures that lead it."""
         last = min(keyframe + most, len(self._index.rank) - 1)
         orders = PictureOrders(self._index.codec, self._index.extradata)
-        first, *behind = (orders.place(data) for data in self._packets.read(keyframe, last))
+        packets = self._packets.read(keyframe, last)
+        if self._index.codec == "h264" and any(resets_counts(self._index.extradata, data) for data in packets):
+            return None
+        first, *behind = map(orders.place, packets)
         found = 0
         for place in behind:
             if place is None or first is None:

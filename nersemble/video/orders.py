@@ -13,7 +13,7 @@ from .nal import Bits, is_configuration, split_heads, split_units
 from .parameter_sets import PICTURE_SET, SEQUENCE_SET, sets_of
 from .slices import SLICE_HEAD, SLICES, read_slice
 
-_HEVC_SLICES, _HEVC_IRAP, _HEVC_IDR = range(32), range(16, 24), (19, 20)
+_HEVC_SLICES, _HEVC_IRAP, _HEVC_IDR, _HEVC_BROKEN = range(32), range(16, 24), (19, 20), (16, 17, 18)
 #: Below this, pictures of even types are of no sub-layer's references, and these lead a keyframe.
 _HEVC_REFERENCES, _HEVC_LEADING = 16, range(6, 10)
 _HEVC_SEQUENCE_SET, _HEVC_PICTURE_SET = 33, 34
@@ -24,7 +24,7 @@ class Place(NamedTuple):
 
     Attributes:
         order: Its count, from the last picture that began anew.
-        anew: Whether it is an IDR picture, which begins anew.
+        anew: Whether it is an IDR picture, or a broken link, which begin anew.
     """
 
     order: int
@@ -59,10 +59,9 @@ class PictureOrders:
         lower, bits, anew, counted_from = found
         size, last = 1 << bits, 0 if anew or self._last is None else self._last
         order = last - last % size + lower
-        if order - last > size // 2:
-            order -= size
-        elif last - order >= size // 2:
-            order += size
+        if not anew or self._codec == "h264":  # the upper bits are those that lie nearest
+            order -= size if order - last > size // 2 else 0
+            order += size if last - order >= size // 2 else 0
         if counted_from or self._last is None:
             self._last = order
         return Place(order, anew)
@@ -101,7 +100,8 @@ class PictureOrders:
             reader.read(has_output_flag + 2 * planes_apart)
             lowest = heads[place][1] & 7 == 1
             unreferenced = kind < _HEVC_REFERENCES and kind % 2 == 0
-            return reader.read(bits), bits, False, lowest and not unreferenced and kind not in _HEVC_LEADING
+            is_counted_from = lowest and not unreferenced and kind not in _HEVC_LEADING
+            return reader.read(bits), bits, kind in _HEVC_BROKEN, is_counted_from
         except (EOFError, KeyError, IndexError):
             return None
 

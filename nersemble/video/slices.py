@@ -115,6 +115,13 @@ class FrameNumbers:
         return any(_resets(self._sets, head) for head in heads if head[0] & 31 in SLICES and head[0] & 0x60)
 
 
+def resets_counts(extradata: bytes, packet: bytes) -> bool:
+    """Whether frame numbers and picture order counts begin anew behind a packet's picture; True if that is not told."""
+    heads = split_heads("h264", extradata, packet, WHOLE_HEAD)
+    slices = [head for head in heads if head[0] & 31 in SLICES]
+    return not slices or any(_resets(sets_of(extradata), head) for head in slices if head[0] & 0x60)
+
+
 def _resets(sets: Sets, unit: bytes) -> bool:
     """Whether a slice has the operation that resets frame numbers (H.264 7.3.3); True if that cannot be told."""
     reader = Bits(unit[1:])

@@ -12,13 +12,21 @@ import re
 
 from .nal import Bits, join_units, split_heads, split_units
 from .parameter_sets import PICTURE_SET, SEQUENCE_SET, Sets, sets_of
-from .slices import IDR, WHOLE_HEAD, Slice, read_slice
+from .slices import WHOLE_HEAD, Slice, read_slice
 
 _UNMARK = 1  # memory management operation that names a picture by how far its number lies back
 #: How many numbers stand behind an operation, if it is not one.
 _NUMBERS = {3: 2, 5: 0}
 #: Where a byte has to keep start codes out of a unit (7.3.1).
 _EMULATION = re.compile(rb"\0\0(?=[\0-\3])")
+
+
+def begins_anew(extradata: bytes, packet: bytes) -> bool:
+    """Whether a file that begins with this packet says nothing of pictures in front of it, or that is not known."""
+    sets = sets_of(extradata).copy()
+    heads = _take_in(sets, split_heads("h264", extradata, packet, WHOLE_HEAD))
+    first = next((one for head in heads if (one := read_slice(sets, head)) is not None), None)
+    return first is None or first.begins_anew
 
 
 def without_lost_marks(extradata: bytes, packets: list[bytes], count: int) -> bytes | None:
@@ -36,8 +44,6 @@ def without_lost_marks(extradata: bytes, packets: list[bytes], count: int) -> by
     for packet in packets[:-1]:
         heads = _take_in(sets, split_heads("h264", extradata, packet, WHOLE_HEAD))
         slices = [one for head in heads if (one := read_slice(sets, head)) is not None]
-        if packet is packets[0] and (not slices or slices[0].kind == IDR):
-            return None  # it begins anew: nothing was cut away
         held |= {one.number for one in slices if one.is_reference}
     units, changed = [], False
     for unit in _take_in(sets, list(split_units("h264", extradata, packets[-1]))):
