@@ -97,7 +97,7 @@ class PictureDecoder:
                 raise FrameError(DISORDERED)
             wanted = Wanted(self._index, packet, outlook)
             picture, problem = self._attempt(start, wanted, 1 if self._one_thread else threads)
-            if picture is not None and self._was_lone and not self._in_doubt and self._evidence.suspects(packet):
+            if picture is not None and self._was_lone and not self._in_doubt and self._evidence.places.suspects(packet):
                 picture, problem = self._in_group(start, wanted)
             if picture is not None and in_doubt == self._in_doubt:
                 return picture
@@ -167,7 +167,7 @@ class PictureDecoder:
         if self._evidence.disordered:
             self._evidence.remember_disorder(wanted.target)
         elif not problem and self._fed > end:
-            self._evidence.clear_suspicion()
+            self._evidence.places.clear_suspicion()
         return (None if problem else found), problem
 
     def _run(self, start: int, wanted: Wanted, threads: int | None) -> Any:

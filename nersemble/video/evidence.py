@@ -6,14 +6,13 @@ A codec fills what it cannot read from neighbouring pictures, goes on predicting
 from __future__ import annotations
 
 import heapq
-import math
 from typing import Any
 
 from .entry import is_clean_start
 from .holes import Holes
-from .orders import PictureOrders, Place
-from .packets import MAX_REORDER, PacketIndex, PacketReader
-from .slices import FrameNumbers, resets_counts
+from .packets import PacketIndex, PacketReader
+from .places import Places
+from .slices import FrameNumbers
 
 DISORDERED = "its pictures have another order than its presentation times say"
 LOST = (
@@ -31,6 +30,7 @@ class Evidence:
         remote: Reading costs requests, so that nothing is read that is not fed.
 
     Attributes:
+        places: Whether the pictures say the same order as their times.
         origin: The packet that decoding began at.
         out: The packets whose pictures came out since.
         refused: The first packet that the codec could not read.
@@ -41,13 +41,11 @@ class Evidence:
     def __init__(self, index: PacketIndex, packets: PacketReader, remote: bool) -> None:
         self._index = index
         self._packets = packets
-        self._remote = remote
         self._holes = Holes(index, packets)
+        self.places = Places(index, packets, remote)
         self._lost: set[int] = set()  # packets in front of which others are missing
         self.false_keyframes = False
         self._contradicted: set[int] = set()  # where groups of pictures begin that were found to be disordered
-        self._placed: set[int] = set()  # keyframes that are known to come where their times say
-        self._sparse = False  # pictures are counted with gaps, and are in order all the same
         self.begin(0)
 
     def begin(self, origin: int) -> None:
@@ -62,10 +60,7 @@ class Evidence:
         self._highest = -1  # place in presentation order of the last picture that came out
         self._due: list[tuple[int, int]] = []  # a heap of the places and packets that were fed and did not come out
         self.disordered = False
-        self._orders = PictureOrders(self._index.codec, self._index.extradata)
-        self._anew: tuple[int, int] | None = None  # the packet from which pictures are counted, and its count
-        self._counts: dict[int, int] = {}  # of the packets behind it
-        self._step = 0  # the greatest number that divides all of them
+        self.places.begin(origin)
 
     def start_for(self, packet: int) -> int:
         """The packet to decode from for ``packet``, as far as the container's word on keyframes is good."""
@@ -86,22 +81,6 @@ class Evidence:
     def remember_disorder(self, target: int) -> None:
         """Keep in mind that the group of pictures of a packet is so, whatever was tried."""
         self._contradicted.add(self.start_for(target))
-
-    def suspects(self, target: int) -> bool:
-        """Whether the time of a packet says another place than its picture does, which a file may do by gaps in both.
-
-        All pictures of the group tell, once they came out.
-        """
-        if self._sparse or self._anew is None or target not in self._counts:
-            return False
-        origin, first = self._anew
-        step = 2 if self._index.codec == "h264" and self._step % 2 == 0 else 1
-        rank = self._index.rank
-        return self._counts[target] - first != step * int(rank[target] - rank[origin])
-
-    def clear_suspicion(self) -> None:
-        """Note that all pictures of a group came out in order: places are counted with gaps in this file."""
-        self._sparse = True
 
     def problem_of(self, target: int, picture: Any, threads: int) -> str:
         """What is wrong with the picture that came out for packet ``target``, or None, by so many threads; or ''.
@@ -125,55 +104,12 @@ class Evidence:
 
     def misses_before(self, packet: int, data: bytes) -> bool:
         """Note, and say, whether packets are missing in front of one that comes next."""
-        self._note_count(packet, data)
+        if self.places.misplaces(packet, data):
+            self._contradicted.add(packet)
         missing = self._numbers is not None and self._numbers.misses_before(data)
         if missing:
             self._lost.add(packet)
         return missing
-
-    def _note_count(self, packet: int, data: bytes) -> None:
-        """Note the place that a picture itself says it has."""
-        place = self._orders.place(data)
-        if place is None:
-            return
-        if place.anew or self._anew is None:
-            self._anew, self._counts, self._step = (packet, place.order), {}, 0
-        if self._misplaces(packet, place):
-            self._contradicted.add(packet)
-        self._counts[packet] = place.order
-        self._step = math.gcd(self._step, place.order - self._anew[1])
-
-    def _misplaces(self, packet: int, place: Place) -> bool:
-        """Whether a keyframe is said to come elsewhere than behind all in front of it, and what leads it."""
-        if not (place.anew or packet == self.origin) or packet in self._placed or not self._index.shown.all():
-            return False  # the times of hidden ones can be anything
-        leading = int(self._index.rank[packet]) - packet
-        if place.anew and leading == 0:
-            return False
-        if not 0 <= leading <= MAX_REORDER:
-            return True
-        if self._remote and not place.anew:  # bytes behind it would have to be fetched
-            return False
-        self._placed.add(packet)
-        # They come at once, as a rule; if not, all are looked at that can.
-        return not any(self._leading(packet, most) in (leading, None) for most in (leading + 1, MAX_REORDER))
-
-    def _leading(self, keyframe: int, most: int) -> int | None:
-        """How many of the packets behind a keyframe, up to ``most`` and the next one, hold pictures that lead it."""
-        last = min(keyframe + most, len(self._index.rank) - 1)
-        orders = PictureOrders(self._index.codec, self._index.extradata)
-        packets = self._packets.read(keyframe, last)
-        if self._index.codec == "h264" and any(resets_counts(self._index.extradata, data) for data in packets):
-            return None
-        first, *behind = map(orders.place, packets)
-        found = 0
-        for place in behind:
-            if place is None or first is None:
-                return None
-            if place.anew:
-                break
-            found += place.order < first.order
-        return found
 
     def note_fed(self, packet: int, data: bytes) -> None:
         """Note that a packet goes to the codec."""

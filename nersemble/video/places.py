@@ -1,0 +1,97 @@
+"""Whether presentation times and the pictures themselves say the same order (H.264 and HEVC, which count pictures).
+
+A time that was damaged gives a picture the place of a neighbour, and every picture is whole all the same.
+"""
+
+from __future__ import annotations
+
+import math
+
+from .orders import PictureOrders, Place
+from .packets import MAX_REORDER, PacketIndex, PacketReader
+from .slices import resets_counts
+
+
+class Places:
+    """Follows the packets that a codec is fed, and compares their counts with their times.
+
+    Args:
+        index: The packets of the video.
+        packets: Their bytes.
+        remote: Reading costs requests, so that nothing is read that is not fed.
+    """
+
+    def __init__(self, index: PacketIndex, packets: PacketReader, remote: bool) -> None:
+        self._index = index
+        self._packets = packets
+        self._remote = remote
+        self._placed: set[int] = set()  # keyframes that are known to come where their times say
+        self._sparse = False  # pictures are counted with gaps, and are in order all the same
+        self.begin(0)
+
+    def begin(self, origin: int) -> None:
+        """Forget the counts: decoding begins at packet ``origin``.  What is known of keyframes stays."""
+        self._origin = origin
+        self._orders = PictureOrders(self._index.codec, self._index.extradata)
+        self._anew: tuple[int, int] | None = None  # the packet from which pictures are counted, and its count
+        self._counts: dict[int, int] = {}  # of the packets behind it
+        self._step = 0  # the greatest number that divides all of them
+
+    def misplaces(self, packet: int, data: bytes) -> bool:
+        """Note a packet that comes next, and say whether it is a keyframe whose time gives it another place."""
+        place = self._orders.place(data)
+        if place is None:
+            return False
+        if place.anew or self._anew is None:
+            self._anew, self._counts, self._step = (packet, place.order), {}, 0
+        self._counts[packet] = place.order
+        self._step = math.gcd(self._step, place.order - self._anew[1])
+        return self._is_misplaced(packet, place)
+
+    def suspects(self, target: int) -> bool:
+        """Whether the time of a packet says another place than its picture does, which a file may do by gaps in both.
+
+        All pictures of the group tell, once they came out.
+        """
+        if self._sparse or self._anew is None or target not in self._counts:
+            return False
+        origin, first = self._anew
+        step = 2 if self._index.codec == "h264" and self._step % 2 == 0 else 1
+        rank = self._index.rank
+        return self._counts[target] - first != step * int(rank[target] - rank[origin])
+
+    def clear_suspicion(self) -> None:
+        """Note that all pictures of a group came out in order: places are counted with gaps in this file."""
+        self._sparse = True
+
+    def _is_misplaced(self, packet: int, place: Place) -> bool:
+        """Whether a keyframe is said to come elsewhere than behind all in front of it, and what leads it."""
+        if not (place.anew or packet == self._origin) or packet in self._placed or not self._index.shown.all():
+            return False  # the times of hidden ones can be anything
+        leading = int(self._index.rank[packet]) - packet
+        if place.anew and leading == 0:
+            return False
+        if not 0 <= leading <= MAX_REORDER:
+            return True
+        if self._remote and not place.anew:  # bytes behind it would have to be fetched
+            return False
+        self._placed.add(packet)
+        # They come at once, as a rule; if not, all are looked at that can.
+        return not any(self._leading(packet, most) in (leading, None) for most in (leading + 1, MAX_REORDER))
+
+    def _leading(self, keyframe: int, most: int) -> int | None:
+        """How many of the packets behind a keyframe, up to ``most`` and the next one, hold pictures that lead it."""
+        last = min(keyframe + most, len(self._index.rank) - 1)
+        orders = PictureOrders(self._index.codec, self._index.extradata)
+        packets = self._packets.read(keyframe, last)
+        if self._index.codec == "h264" and any(resets_counts(self._index.extradata, data) for data in packets):
+            return None
+        first, *behind = map(orders.place, packets)
+        found = 0
+        for place in behind:
+            if place is None or first is None:
+                return None
+            if place.anew:
+                break
+            found += place.order < first.order
+        return found
