@@ -9,6 +9,7 @@ from pathlib import Path
 
 import fsspec
 import pytest
+from _hub_cleaning import erase, pushed
 from _pushing import DEPRECATED, Pushing, pushing
 from hub import Hub, run
 
@@ -18,15 +19,20 @@ from nersemble.hub import content
 pytestmark = DEPRECATED
 
 
-@pytest.fixture
-def alice(hub: Hub, demo_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Pushing:
-    """Her hub finds no file large."""
+def find_none_large(hub: Hub) -> None:
+    """Let a hub keep every file as a regular one."""
 
     def preupload(call, name, revision):
         paths = [file["path"] for file in call.read_json()["files"]]
         call.send_json({"files": [{"path": one, "uploadMode": "regular", "shouldIgnore": False} for one in paths]})
 
     hub.routes.insert(0, ("POST", re.compile("/api/datasets/(.+)/preupload/(.+)"), "preupload", preupload))
+
+
+@pytest.fixture
+def alice(hub: Hub, demo_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Pushing:
+    """Her hub finds no file large."""
+    find_none_large(hub)
     hub.create("alice/faces")
     return pushing(hub, demo_folder, monkeypatch)
 
@@ -95,3 +101,17 @@ def test_what_is_hashed_is_read_in_blocks(monkeypatch):
     assert found == hashlib.sha1(b"blob 80\0" + data).hexdigest()
     with pytest.raises(ValueError, match="another"):
         content.git_hash(Watched(data), len(data), hashlib.sha256(b"").hexdigest())
+
+
+def test_copies_elsewhere_of_those_of_a_deleted_participant_are_named(hub, demo_folder, three, monkeypatch):
+    find_none_large(hub)
+    alice = pushed(hub, demo_folder, three, monkeypatch)
+    alice.put("backup/somebody.parquet", (alice.folder / alice.shards[0]).read_bytes())
+    alice.put("backup/other.parquet", b"PAR1 somebody else's numbers PAR1")
+    with pytest.raises(PushError, match=r"main has copies of their shards in its commit \w+, backup/somebody.parquet,"):
+        erase(alice)
+    (left,) = alice.repo.history(alice.repo.head)
+    assert {path for path in left.tree if "/240/" in path or "backup" in path} == {
+        "backup/somebody.parquet",
+        "backup/other.parquet",
+    }

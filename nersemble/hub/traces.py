@@ -29,7 +29,8 @@ class Survey:
         is_listed: Whether the hub tells what there is to look through: the references, and the commits of ``main``.
         is_main_known: Whether all commits of ``main`` were looked at.
         contents: SHA-256 of every large file of theirs that was ever found.
-        shards: Of their shards alone, each of which is in no file by chance.
+        shards: Of their shards alone, each of which is in no file by chance; and git's hash of them, the only one that
+            a hub gives for regular files.
     """
 
     def __init__(self, client: Client, repo_id: str, participants: tuple[int, ...]) -> None:
@@ -51,7 +52,7 @@ class Survey:
         """Keep in mind which large files these files of theirs have."""
         for path, file in files.items():
             self.contents |= {file.sha256} if file.sha256 else set()
-            self.shards |= {file.sha256} if file.sha256 and is_shard(path) else set()
+            self.shards |= {one for one in (file.oid, file.sha256) if one} if is_shard(path) else set()
 
     def look(self) -> None:
         """Look at all commits of all references; commits that were looked at before are not asked for again.
@@ -162,7 +163,7 @@ class Survey:
         """Files of a commit that are not theirs by path, and have what one of their shards has."""
         theirs = self.theirs(commit)
         files = self.files(commit).items()
-        return sorted(path for path, file in files if file.sha256 in self.shards and path not in theirs)
+        return sorted(path for path, file in files if {file.oid, file.sha256} & self.shards and path not in theirs)
 
     @property
     def found(self) -> tuple[int, ...]:
