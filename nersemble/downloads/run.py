@@ -17,16 +17,10 @@ import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import CancelledError
+from functools import partial
 from typing import TYPE_CHECKING
 
-from ..errors import (
-    AccessError,
-    AssetNotFoundError,
-    NersembleError,
-    SelectionError,
-    StorageError,
-    TransportError,
-)
+from ..errors import AssetNotFoundError, NersembleError, SelectionError, StorageError
 from ..layout import AssetPath
 from ..transport import Cancel, HttpFiles, Throttle, shared_files
 from ..transport.base import disk_problem
@@ -34,18 +28,13 @@ from ..units import format_bytes
 from .assets import sweep
 from .estimate import SizeModel
 from .get import GONE, Getter
+from .halt import Halt
 from .report import DownloadReport, FileEvent, Progress
 
 if TYPE_CHECKING:
     from .plan import Plan
 
 MOST_WORKERS = 64
-#: Refusals in a row after which the access URL itself may be refused: another file is looked at.
-REFUSALS = 8
-#: Failures in a row, for each worker, after which the server may be failing altogether.
-FAILURES = 3
-#: Failures in a row after which it stops in any case.
-MOST_FAILURES = 1000
 #: Seconds between looks at a file that another process is at work on.
 PUT_OFF = 0.25
 #: Seconds that threads have to keep what they hold when the download is interrupted.
@@ -91,10 +80,8 @@ class Run:
         #: What came of a file; None from a worker that has ended.
         self.events: queue.SimpleQueue[FileEvent | None] = queue.SimpleQueue()
         self.report = DownloadReport(plan.folder, kept=len(plan.done), missing=list(plan.absent))
-        self._lock = threading.Lock()
-        self._in_a_row = self._refused_in_a_row = self._failed_in_a_row = 0
+        self._halt = Halt(self.workers, self.pace, self._serves_others)
         self._put_off: set[AssetPath] = set()
-        self._stopped = ""
         #: Of the files that were fetched: bytes guessed, and bytes that came; of those to come: bytes guessed.
         self._guessed = self._came = self._to_come = 0.0
         self._history: deque[tuple[float, int]] = deque()
@@ -121,7 +108,7 @@ class Run:
         finally:
             self.plan.record.close()
         self.report.not_tried = len(self.queue)
-        self.report.stopped = self._stopped
+        self.report.stopped, self.report._kind = self._halt.reason, self._halt.kind
         self.report.bytes = self.getter.received
         self.report.seconds = time.monotonic() - began
         self.report.missing.sort()
@@ -243,7 +230,7 @@ class Run:
             self.events.put(None)
 
     def _work_through(self) -> None:
-        while not (self.cancel.cancelled or self._stopped):
+        while not (self.cancel.cancelled or self._halt.reason):
             try:
                 asset = self.queue.popleft()
             except IndexError:
@@ -273,50 +260,27 @@ class Run:
             event = FileEvent(asset, "missing")
         except StorageError as error:
             if error.errno in DISK_ENDS:
-                self._stop_for_disk(error)
+                self._halt.note_disk(partial(self._told_of_disk, error))
             event = FileEvent(asset, "failed", reason=str(error))
         except NersembleError as error:
             event = FileEvent(asset, "failed", reason=str(error))
-            self._count_failure(error)
+            self._halt.note_failure(error)
         except Exception as error:  # noqa: BLE001 - a thread that died would leave the queue waiting
             event = FileEvent(asset, "failed", reason=f"{type(error).__name__}; please report this")
         if event is not None and event.outcome != "failed":
-            with self._lock:
-                self._in_a_row = self._refused_in_a_row = self._failed_in_a_row = 0
+            self._halt.note_answer()
         return event
 
-    def _stop_for_disk(self, error: StorageError) -> None:
-        with self._lock:
-            if self._stopped:
-                return
-            self._stopped = str(error)
-            left = max(self._expected() - self.getter.received, 0)
-            missing = left - self.plan.free_bytes
-            # Otherwise it is not bytes that are missing, but inodes or a quota.
-            if error.errno in (errno.ENOSPC, errno.EDQUOT) and missing > 0:
-                self._stopped = (
-                    f"the disk of {self.plan.folder} is full. {format_bytes(missing)} ({round(missing):,} bytes) are "
-                    f"missing for the {format_bytes(left)} still to come."
-                )
-            self.report._kind = StorageError
-
-    def _count_failure(self, error: NersembleError) -> None:
-        with self._lock:  # also while another file is looked at: if the server fails, nothing more is asked of it
-            self._in_a_row += 1
-            self._refused_in_a_row += isinstance(error, AccessError)
-            self._failed_in_a_row += 1
-            refused = self._refused_in_a_row >= REFUSALS
-            failing = isinstance(error, TransportError) and self._failed_in_a_row >= FAILURES * max(self.workers, 4)
-            if self._stopped:
-                return
-            if self.pace is not None and self.pace.closed:
-                self._stopped = f"{self.pace.closed}."
-            elif refused or failing:
-                self._refused_in_a_row = self._failed_in_a_row = 0
-                if self._in_a_row >= MOST_FAILURES or not self._serves_others(looks=2 if refused else 1):
-                    what = "were refused" if refused else "failed"
-                    self._stopped = f"{self._in_a_row} files in a row {what}, the last one so: {error}"
-                    self.report._kind = AccessError if refused else TransportError
+    def _told_of_disk(self, error: StorageError) -> str:
+        """What is said of a disk that takes nothing more."""
+        left = max(self._expected() - self.getter.received, 0)
+        missing = left - self.plan.free_bytes
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT) or missing <= 0:  # of inodes, or a quota
+            return str(error)
+        return (
+            f"the disk of {self.plan.folder} is full. {format_bytes(missing)} ({round(missing):,} bytes) are missing "
+            f"for the {format_bytes(left)} still to come."
+        )
 
     def _serves_others(self, looks: int) -> bool:
         """Whether the server answers for a file far from those that failed: for the last one, else for any."""
