@@ -59,18 +59,84 @@ def test_a_picture_is_in_its_place_or_refused_however_it_is_asked_for(whole, tmp
         if [number_in(picture) for picture in decode_all(path)] != list(range(COUNT)):
             continue  # players show other pictures too
         tried += 1
-        for timestep in range(COUNT):
-            with contextlib.suppress(FrameError), VideoDecoder(path) as decoder:
-                assert number_in(decoder.get_frame_at(timestep)) == timestep
-                given += 1
+        given += assert_lone_ones_are_right_or_refused(path)
         with VideoDecoder(path) as decoder:
             with contextlib.suppress(FrameError):
                 assert [number_in(picture) for picture in decoder] == list(range(COUNT))
             for timestep in reversed(range(COUNT)):
                 with contextlib.suppress(FrameError):
                     assert number_in(decoder.get_frame_at(timestep)) == timestep
+        assert_batches_are_right_or_refused(path)
     assert tried > 6
     assert given > 20 * tried
+
+
+BATCHES = [(first, first + step) for step in (1, 3, 15, 22) for first in range(0, COUNT - step, 4)]
+
+
+def assert_batches_are_right_or_refused(path: Path) -> int:
+    """How many were given."""
+    given = 0
+    for batch in BATCHES:
+        with contextlib.suppress(FrameError), VideoDecoder(path) as decoder:
+            assert [number_in(picture) for picture in decoder.get_frames_at(batch)] == list(batch)
+            given += 1
+    return given
+
+
+def assert_lone_ones_are_right_or_refused(path: Path) -> int:
+    """How many were given."""
+    given = 0
+    for timestep in range(COUNT):
+        with contextlib.suppress(FrameError), VideoDecoder(path) as decoder:
+            assert number_in(decoder.get_frame_at(timestep)) == timestep
+            given += 1
+    return given
+
+
+def remuxed(data: bytes, container: str, packet: int = 0, frames: float = 0) -> bytes:
+    """The video in another container, one packet of it so many frames later."""
+    made = io.BytesIO()
+    with av.open(io.BytesIO(data)) as source, av.open(made, "w", format=container) as target:
+        video = source.streams.video[0]
+        stream = target.add_stream_from_template(video)
+        coded = (each for each in source.demux(video) if each.size)
+        for number, each in enumerate(coded):
+            if number == packet:
+                each.pts += round(frames / float(video.average_rate * each.time_base))
+            each.stream = stream
+            target.mux(each)
+    return made.getvalue()
+
+
+MOVED = {
+    "without B-frames": ("libx264", x264("keyint=20:min-keyint=20:bframes=0"), []),
+    "sets in packets": ("libx264", KINDS["closed"][1], ["mpegts", "mp4"]),
+    "hevc, sets in packets": ("libx265", KINDS["hevc"][1], ["mpegts", "mp4"]),
+    "sets in packets alone": ("libx264", KINDS["closed"][1], ["mpegts"]),
+    "without B-frames, sets in packets": ("libx264", x264("keyint=20:min-keyint=20:bframes=0"), ["mpegts", "mp4"]),
+}
+
+
+@pytest.mark.parametrize("kind", MOVED)
+def test_a_moved_picture_is_told_wherever_the_counts_are_and_a_good_video_is_read(kind, tmp_path):
+    codec, options, containers = MOVED[kind]
+    data = encode(codec=codec, options=options, count=COUNT)
+    *before, last = [*containers] or ["matroska"]
+    for container in before:
+        data = remuxed(data, container)
+    path = tmp_path / "video"
+    path.write_bytes(remuxed(data, last))
+    assert assert_lone_ones_are_right_or_refused(path) == COUNT
+    assert assert_batches_are_right_or_refused(path) == len(BATCHES)
+    tried = 0
+    for packet, frames in ((30, 1.5), (33, 2.5), (10, 14.5), (37, 6.5)):
+        path.write_bytes(remuxed(data, last, packet, frames))
+        if [number_in(picture) for picture in decode_all(path)] == list(range(COUNT)):
+            assert assert_lone_ones_are_right_or_refused(path) < COUNT
+            assert assert_batches_are_right_or_refused(path) < len(BATCHES)
+            tried += 1
+    assert tried > 1
 
 
 def is_read(decoder: VideoDecoder, timestep: int) -> bool:

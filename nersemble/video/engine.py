@@ -56,7 +56,6 @@ class PictureDecoder:
         self._mended: dict[int, tuple[int, bytes]] = {}
         self._depth = index.reorder_depth  # pictures that the codec holds back to bring them into order
         self._has_other_sets = False  # the codec was fed parameter sets, which a flush does not take back
-        self._was_lone = False  # the last picture was drained out of the codec
         self._reset()
 
     def _reset(self, start: int = 0) -> None:
@@ -97,7 +96,7 @@ class PictureDecoder:
                 raise FrameError(DISORDERED)
             wanted = Wanted(self._index, packet, outlook)
             picture, problem = self._attempt(start, wanted, 1 if self._one_thread else threads)
-            if picture is not None and self._was_lone and not self._in_doubt and self._evidence.places.suspects(packet):
+            if picture is not None and not self._in_doubt and self._evidence.places.suspects(packet):
                 picture, problem = self._in_group(start, wanted)
             if picture is not None and in_doubt == self._in_doubt:
                 return picture
@@ -150,10 +149,10 @@ class PictureDecoder:
 
     def _in_group(self, start: int, wanted: Wanted) -> tuple[Any, str]:
         """The same after all pictures of the group came out, and the next keyframe, so that their order shows."""
-        end = len(self._index.rank) - 1
-        behind = np.flatnonzero(self._index.keyframe[wanted.target + 1 :])
-        if len(behind):
-            end = min(end, wanted.target + 1 + int(behind[0]) + _BESIDE)
+        final = len(self._index.rank) - 1
+        behind = wanted.target + 1 + np.flatnonzero(self._index.keyframe[wanted.target + 1 :])
+        keyframe = int(behind[0]) if len(behind) else None
+        end = final if keyframe is None else min(final, keyframe + _BESIDE)
         self._reset(start)
         self._begin(1)
         found: Any = None
@@ -162,7 +161,11 @@ class PictureDecoder:
             packets: list[bytes | None] = [*(self._packets.read(self._fed, last) if self._fed <= end else [])]
             at_end = not packets or self._fed + len(packets) <= last or last == end  # of the group, or of a cut file
             for data in [*packets, None] if at_end else packets:
+                if data is not None:
+                    self._evidence.misses_before(self._fed, data)
                 found = self._take(self._feed(data), wanted, lone=True) or found
+        if keyframe is not None and self._evidence.is_disordered(keyframe):  # some in front of it stand behind it
+            self._evidence.disordered = True
         problem = self._evidence.problem_of(wanted.target, found, 1)
         if self._evidence.disordered:
             self._evidence.remember_disorder(wanted.target)
@@ -177,7 +180,7 @@ class PictureDecoder:
         passed = self._context is not None and evidence.origin <= start <= self._fed
         if not passed or self._drained or target in evidence.out or target in self._left_out:
             self._reset(start)
-        lone = self._was_lone = self._is_lone(wanted)
+        lone = self._is_lone(wanted)
         if self._fed == evidence.origin:
             few = lone and target - start <= NEAR
             self._begin(threads or (1 if few else min(usable_cores(), MOST_THREADS)))

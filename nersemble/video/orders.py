@@ -10,13 +10,16 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from .nal import Bits, is_configuration, split_heads, split_units
-from .parameter_sets import PICTURE_SET, SEQUENCE_SET, sets_of
+from .parameter_sets import PICTURE_SET, SEQUENCE_SET, sets_of, units_of
 from .slices import SLICE_HEAD, SLICES, read_slice
 
 _HEVC_SLICES, _HEVC_IRAP, _HEVC_IDR, _HEVC_BROKEN = range(32), range(16, 24), (19, 20), (16, 17, 18)
 #: Below this, pictures of even types are of no sub-layer's references, and these lead a keyframe.
 _HEVC_REFERENCES, _HEVC_LEADING = 16, range(6, 10)
-_HEVC_SEQUENCE_SET, _HEVC_PICTURE_SET = 33, 34
+_HEVC_SEQUENCE_SET, _HEVC_PICTURE_SET = _HEVC_SETS = 33, 34
+_H264_SETS = (SEQUENCE_SET, PICTURE_SET)
+#: More than any count has.
+_MOST_BITS = 64
 
 
 class Place(NamedTuple):
@@ -42,6 +45,7 @@ class PictureOrders:
     def __init__(self, codec: str, extradata: bytes) -> None:
         self._codec, self._extradata = codec, extradata
         self._last: int | None = None  # of the last picture that others are counted from
+        self._since = 0  # pictures since one that began anew
         self._known = True
 
     def place(self, packet: bytes) -> Place | None:
@@ -52,7 +56,9 @@ class PictureOrders:
         if not self._known or self._codec not in ("h264", "hevc"):
             return None
         heads = split_heads(self._codec, self._extradata, packet, SLICE_HEAD)
-        found = self._h264(heads) if self._codec == "h264" else self._hevc(heads)
+        found = None
+        if self._brings_known_sets(heads, packet):
+            found = self._h264(heads) if self._codec == "h264" else self._hevc(heads)
         if found is None:
             self._known = False
             return None
@@ -66,14 +72,22 @@ class PictureOrders:
             self._last = order
         return Place(order, anew)
 
+    def _brings_known_sets(self, heads: list[bytes], packet: bytes) -> bool:
+        """Whether the parameter sets in a packet, if it has any, are those of the out-of-band header."""
+        kinds, kind_of = (_HEVC_SETS, _hevc_kind) if self._codec == "hevc" else (_H264_SETS, _h264_kind)
+        if not any(kind_of(head) in kinds for head in heads):
+            return True
+        known = _known_units(self._codec, self._extradata)
+        units = split_units(self._codec, self._extradata, packet)
+        return all(unit.rstrip(b"\0") in known for unit in units if kind_of(unit) in kinds)
+
     def _h264(self, heads: list[bytes]) -> tuple[int, int, bool, bool] | None:
         """Lower bits of the count, how many they are, and whether the picture begins anew and is counted from."""
-        if any(head[0] & 31 in (SEQUENCE_SET, PICTURE_SET) for head in heads) or not is_configuration(
-            self._extradata, 6
-        ):
-            return None
         head = next((head for head in heads if head[0] & 31 in SLICES), None)
         found = None if head is None else read_slice(sets_of(self._extradata), head)
+        if found is not None and found.sequence.in_order:
+            self._since = 0 if found.begins_anew else self._since + 1
+            return None if found.is_field() else (self._since, _MOST_BITS, found.begins_anew, True)
         lower = None if found is None else found.order()
         if found is None or lower is None:
             return None
@@ -82,9 +96,9 @@ class PictureOrders:
     def _hevc(self, heads: list[bytes]) -> tuple[int, int, bool, bool] | None:
         """The same of HEVC."""
         sets = _hevc_sets(self._extradata)
-        kinds = [head[0] >> 1 & 63 for head in heads]
+        kinds = list(map(_hevc_kind, heads))
         place = next((number for number, kind in enumerate(kinds) if kind in _HEVC_SLICES), None)
-        if place is None or {_HEVC_SEQUENCE_SET, _HEVC_PICTURE_SET} & set(kinds):
+        if place is None:
             return None
         kind, reader = kinds[place], Bits(heads[place][2:])
         try:
@@ -104,6 +118,21 @@ class PictureOrders:
             return reader.read(bits), bits, kind in _HEVC_BROKEN, is_counted_from
         except (EOFError, KeyError, IndexError):
             return None
+
+
+def _h264_kind(unit: bytes) -> int:
+    return unit[0] & 31
+
+
+def _hevc_kind(unit: bytes) -> int:
+    return unit[0] >> 1 & 63
+
+
+@lru_cache(maxsize=64)
+def _known_units(codec: str, extradata: bytes) -> frozenset[bytes]:
+    """The units of an out-of-band header, without zeros that may follow them."""
+    units = units_of(extradata) if codec == "h264" else _hevc_units(extradata)
+    return frozenset(unit.rstrip(b"\0") for unit in units)
 
 
 @lru_cache(maxsize=64)

@@ -11,13 +11,19 @@ SEQUENCE_SET, PICTURE_SET = 7, 8
 #: Profiles whose sequence parameter sets say more of the picture format (7.3.2.1.1).
 _LONG_PROFILES = {44, 83, 86, 100, 110, 118, 122, 128, 134, 135, 138, 139, 244}
 _CHROMA_444 = 3
+#: The type of picture order count by which no picture is shown before one that was decoded before it.
+_IN_ORDER = 2
 
 
 class Sequence(NamedTuple):
-    """A sequence parameter set, as far as slices are read by it."""
+    """A sequence parameter set, as far as slices are read by it.
+
+    ``in_order``: pictures are shown in the order in which they are decoded, as their count of type 2 says (8.2.1.3).
+    """
 
     frame_number_bits: int
     gaps_allowed: bool
+    in_order: bool
     order_bits: int | None
     order_steps: bool
     frames_only: bool
@@ -72,13 +78,19 @@ class _Unread(Exception):
 
 @lru_cache(maxsize=64)
 def sets_of(extradata: bytes) -> Sets:
-    """The parameter sets of an out-of-band header (ISO/IEC 14496-15 5.3.3.1), or of one with start codes."""
+    """The parameter sets of an out-of-band header."""
     found = Sets({}, {})
+    for unit in units_of(extradata):
+        found.read(unit)
+    return found
+
+
+@lru_cache(maxsize=64)
+def units_of(extradata: bytes) -> tuple[bytes, ...]:
+    """The units of an out-of-band header (ISO/IEC 14496-15 5.3.3.1), or of one with start codes."""
     if not is_configuration(extradata, 6):
-        for unit in split_units("h264", b"", extradata):
-            found.read(unit)
-        return found
-    position = 5
+        return tuple(split_units("h264", b"", extradata))
+    found, position = [], 5
     for mask in (31, 255):
         count = extradata[position] & mask if position < len(extradata) else 0
         position += 1
@@ -87,8 +99,8 @@ def sets_of(extradata: bytes) -> Sets:
             unit = extradata[position + 2 : position + 2 + length]
             position += 2 + length
             if unit:
-                found.read(unit)
-    return found
+                found.append(unit)
+    return tuple(found)
 
 
 def _read_sequence(reader: Bits) -> tuple[int, Sequence]:
@@ -116,7 +128,10 @@ def _read_sequence(reader: Bits) -> tuple[int, Sequence]:
     reader.read_golomb()  # most references
     gaps_allowed = bool(reader.read(1))
     reader.read_golomb(), reader.read_golomb()  # width and height
-    return number, Sequence(frame_number_bits, gaps_allowed, order_bits, order_steps, bool(reader.read(1)), chroma)
+    frames_only = bool(reader.read(1))
+    return number, Sequence(
+        frame_number_bits, gaps_allowed, order == _IN_ORDER, order_bits, order_steps, frames_only, chroma
+    )
 
 
 def _read_picture(reader: Bits) -> tuple[int, Picture]:

@@ -6,10 +6,26 @@ A time that was damaged gives a picture the place of a neighbour, and every pict
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 from .orders import PictureOrders, Place
 from .packets import MAX_REORDER, PacketIndex, PacketReader
 from .slices import resets_counts
+
+
+@dataclass
+class _Group:
+    """Pictures that are counted from one of them.
+
+    Attributes:
+        packet: That one.
+        order: Its count.
+        step: The greatest number that divides how far all of them are from it.
+    """
+
+    packet: int
+    order: int
+    step: int = 0
 
 
 class Places:
@@ -33,19 +49,18 @@ class Places:
         """Forget the counts: decoding begins at packet ``origin``.  What is known of keyframes stays."""
         self._origin = origin
         self._orders = PictureOrders(self._index.codec, self._index.extradata)
-        self._anew: tuple[int, int] | None = None  # the packet from which pictures are counted, and its count
-        self._counts: dict[int, int] = {}  # of the packets behind it
-        self._step = 0  # the greatest number that divides all of them
+        self._group: _Group | None = None
+        self._counts: dict[int, tuple[_Group, int]] = {}  # of the packets fed
 
     def misplaces(self, packet: int, data: bytes) -> bool:
         """Note a packet that comes next, and say whether it is a keyframe whose time gives it another place."""
         place = self._orders.place(data)
         if place is None:
             return False
-        if place.anew or self._anew is None:
-            self._anew, self._counts, self._step = (packet, place.order), {}, 0
-        self._counts[packet] = place.order
-        self._step = math.gcd(self._step, place.order - self._anew[1])
+        if place.anew or self._group is None:
+            self._group = _Group(packet, place.order)
+        self._counts[packet] = self._group, place.order
+        self._group.step = math.gcd(self._group.step, place.order - self._group.order)
         return self._is_misplaced(packet, place)
 
     def suspects(self, target: int) -> bool:
@@ -53,12 +68,12 @@ class Places:
 
         All pictures of the group tell, once they came out.
         """
-        if self._sparse or self._anew is None or target not in self._counts:
+        if self._sparse or target not in self._counts:
             return False
-        origin, first = self._anew
-        step = 2 if self._index.codec == "h264" and self._step % 2 == 0 else 1
+        group, order = self._counts[target]
+        step = 2 if self._index.codec == "h264" and group.step % 2 == 0 else 1
         rank = self._index.rank
-        return self._counts[target] - first != step * int(rank[target] - rank[origin])
+        return order - group.order != step * int(rank[target] - rank[group.packet])
 
     def clear_suspicion(self) -> None:
         """Note that all pictures of a group came out in order: places are counted with gaps in this file."""

@@ -201,10 +201,17 @@ class Slice(NamedTuple):
         """Whether it is of an IDR picture."""
         return self.kind == IDR
 
+    def is_field(self) -> bool:
+        """Read on, and say whether it is of a field of a picture; also if that cannot be told."""
+        try:
+            return bool(not self.sequence.frames_only and self.reader.read(1))
+        except EOFError:
+            return True
+
     def order(self) -> int | None:
         """Read on to the lower bits of the picture order count; None of a field, or where there are none."""
         try:
-            if self.sequence.order_bits is None or (not self.sequence.frames_only and self.reader.read(1)):
+            if self.sequence.order_bits is None or self.is_field():
                 return None
             if self.begins_anew:
                 self.reader.read_golomb()
