@@ -13,12 +13,14 @@ from typing import Any
 
 import av
 import av.error
+import av.logging
 import numpy as np
 
 from ..cores import usable_cores
 from ..errors import FrameError
 from .disposable import holds_parameter_sets, is_disposable
 from .evidence import DISORDERED, LOST, Evidence
+from .orders import PictureOrders
 from .outlook import Outlook, Wanted
 from .packets import PacketIndex, PacketReader
 from .unmarking import begins_anew, without_lost_marks
@@ -86,7 +88,7 @@ class PictureDecoder:
         Raises:
             FrameError: If it does not come out whole; the message says why.
         """
-        problem = ""
+        problem, sure = "", 0
         start: int | None = self._begin_for(packet)
         while start is not None:
             in_doubt = self._in_doubt
@@ -110,9 +112,18 @@ class PictureDecoder:
                 self._threads, self._one_thread = 1, True
             elif start == 0 and self._mend(refused):
                 self._one_thread = False
+            elif sure and self._begins_anew(start):  # nothing in front of it changes what comes out
+                break
             else:  # it may lean on more than its keyframe (intra refresh, a keyframe that is none): begin further back
+                sure += self._begins_anew(start)
                 start = self._index.keyframe_before(start)
         raise FrameError(problem)
+
+    def _begins_anew(self, start: int) -> bool:
+        """Whether a codec forgets all in front of a packet, as its bytes say."""
+        orders = PictureOrders(self._index.codec, self._index.extradata)
+        place = next(map(orders.place, self._packets.read(start, start)), None)
+        return place is not None and place.anew
 
     def _mend(self, refused: int | None) -> bool:
         """Take out of a packet that the codec refused what it says of pictures in front of the file, if it does."""
@@ -252,6 +263,8 @@ class PictureDecoder:
 
     def _begin(self, threads: int) -> None:
         """Make the codec ready for a first packet; one with more threads than needed serves once more, not twice."""
+        if av.logging.get_level() is not None:  # what threads of a codec log waits for this one, and may wait for ever
+            threads = 1
         enough = range(threads, max(threads, self._asked) + 1)
         self._asked = threads
         if self._context is None or self._threads not in enough or self._has_other_sets:
