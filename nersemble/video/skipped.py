@@ -1,8 +1,9 @@
-"""H.264 and HEVC that were cut where a group of pictures is open: the pictures at the beginning that no decoder shows.
+"""Videos that were cut where a group of pictures is open: the pictures at the beginning that no decoder shows.
 
 Those that lead the first keyframe may be predicted from what was cut away.  Decoders leave them out (ITU-T H.265 8.3.3,
-NoRaslOutputFlag; H.264 D.2.8, where FFmpeg shows nothing in front of the recovery point), and so does a count of what
-players show.
+NoRaslOutputFlag; H.264 D.2.8, where FFmpeg shows nothing in front of the recovery point; MPEG-1, -2 and -4, where
+FFmpeg decodes no B-picture before it has two others, unless the group is said to be closed), and so does a count of
+what players show.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from .slices import IDR, SLICES
 
 #: Types of NAL units of HEVC: slices of any kind, keyframes whose leading pictures may lack theirs, and those.
 _HEVC_SLICES, _HEVC_OPEN, _HEVC_SKIPPED = range(32), {16, 17, 18, 21}, {8, 9}
+#: Codecs whose B-pictures need two others, and what starts the header of a group of pictures of the first two.
+_MPEG, _GROUP = ("mpeg1video", "mpeg2video", "mpeg4"), b"\0\0\1\xb8"
 
 
 def without_skipped(index: PacketIndex, packets: PacketReader) -> PacketIndex:
@@ -25,22 +28,33 @@ def without_skipped(index: PacketIndex, packets: PacketReader) -> PacketIndex:
     Raises:
         FrameError: If nothing is left.
     """
-    if index.codec not in ("h264", "hevc"):
+    if index.codec not in ("h264", "hevc", *_MPEG):
         return index
     leading = (1 + np.flatnonzero(index.rank[1 : MAX_REORDER + 1] < index.rank[0])).tolist()
     if not leading:
         return index
+    if index.codec in _MPEG:
+        return index if _is_closed(*packets.read(0, 0)) else _hide(index, leading)
     kinds = [_kind(index, data) for data in packets.read(0, leading[-1])]
     if index.codec == "hevc":
         skipped = {number for number in leading if kinds[number : number + 1] and kinds[number] in _HEVC_SKIPPED}
         open_start = kinds[:1] and kinds[0] in _HEVC_OPEN
     else:
         skipped, open_start = set(leading), kinds[:1] and kinds[0] not in (IDR, None)
-    if not open_start or not skipped:
-        return index
+    return _hide(index, sorted(skipped)) if open_start and skipped else index
+
+
+def _hide(index: PacketIndex, packets: list[int]) -> PacketIndex:
     shown, sequence = index.shown.copy(), index.sequence
-    shown[sorted(skipped)] = False
+    shown[packets] = False
     return replace(index, shown=shown, sequence=None if sequence is None else sequence[shown[sequence]])
+
+
+def _is_closed(packet: bytes = b"") -> bool:
+    """Whether the header of a group in a packet says that nothing in front of it is needed (ISO/IEC 13818-2 6.3.8)."""
+    found = packet.find(_GROUP)
+    flags = packet[found + 7 : found + 8] if found >= 0 else b""  # behind 25 bits of time
+    return bool(flags and flags[0] & 0x40)
 
 
 def _kind(index: PacketIndex, packet: bytes) -> int | None:
