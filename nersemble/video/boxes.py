@@ -87,7 +87,7 @@ def read_sample_description(stsd: bytes) -> SampleEntry:
     """
     if struct.unpack_from(">I", stsd, 4)[0] != 1:
         raise OddFile
-    kind, entry = next(boxes(stsd[8:]))
+    kind, entry = next(boxes(stsd[8:]), (b"", b""))
     codec, header = CODECS.get(kind, ("", b""))
     if not codec:
         raise OddFile

@@ -26,6 +26,8 @@ TAIL_READ = 64 * 1024
 #: Where packets lie further apart than this beyond their own bytes, each is read for itself.
 MOST_WASTE = 256 * 1024
 MAX_HEADER = 64 * 1024 * 1024
+#: A box that says it is longer is damaged.
+MOST_BYTES = 1 << 62
 #: Boxes an mp4 or mov file may begin with.
 FIRST_BOXES = {b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot", b"uuid", b"styp", b"sidx"}
 #: What an edit list says of a stretch without media.
@@ -100,7 +102,7 @@ def _find_moov(reader: WindowReader, least: int) -> bytes | None:
             return None
         if size == 0:
             raise FrameError(NO_HEADER)
-        if size < start:
+        if not start <= size < MOST_BYTES:
             return None
         position += size
         least = TAIL_READ
@@ -139,7 +141,7 @@ def _parse_track(track: bytes, movie_timescale: int) -> Mp4Index:
     entry = read_sample_description(table[b"stsd"])
     size = _sizes(table[b"stsz"])
     count = len(size)
-    if not count:
+    if not count or not size.all():  # empty ones are no pictures
         raise OddFile
     duration = _runs(table[b"stts"], count)
     decode_time = np.concatenate([[0], np.cumsum(duration)[:-1]])
@@ -204,6 +206,8 @@ def _sizes(box: bytes) -> NDArray[np.int64]:
 def _offsets(table: dict[bytes, bytes], size: NDArray[np.int64]) -> NDArray[np.int64]:
     """Where each packet lies: chunks hold runs of packets, one after the other."""
     chunk_offset = _array(table[b"co64"], ">u8", 4, 8) if b"co64" in table else _array(table[b"stco"], ">u4", 4, 8)
+    if (chunk_offset < 0).any():  # 64 bits of a damaged table
+        raise OddFile
     entries = struct.unpack_from(">I", table[b"stsc"], 4)[0]
     first, samples, description = np.frombuffer(table[b"stsc"], ">u4", entries * 3, 8).astype(np.int64).reshape(-1, 3).T
     if (description != 1).any():
@@ -227,6 +231,8 @@ def _edits(track: bytes, movie_timescale: int, timescale: int) -> list[tuple[int
     edits = next((box(body, b"elst") for kind, body in boxes(track) if kind == b"edts"), None)
     if edits is None:
         return [WHOLE]
+    if not movie_timescale:
+        raise OddFile
     entry = ">Qqhh" if edits[0] == 1 else ">Iihh"
     count = struct.unpack_from(">I", edits, 4)[0]
     rows = [struct.unpack_from(entry, edits, 8 + i * struct.calcsize(entry)) for i in range(count)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import numpy as np
@@ -27,7 +28,7 @@ class RgbConverter:
             size: (width, height) to resize to, of the turned picture; its own if None.
 
         Raises:
-            FrameError: If the frame has another size than its video.
+            FrameError: If the frame has another size than its video, or colours that swscale does not convert.
         """
         if (frame.width, frame.height) != (self.index.width, self.index.height):
             raise FrameError(
@@ -36,7 +37,14 @@ class RgbConverter:
             )
         # One swscale thread: a pool of them would not survive a fork.  Not rgb0, though PIL could take that as it is:
         # swscale leaves its last columns wrong at widths of 2 or 4 beyond a multiple of 8.
-        picture: Any = self._reformatter.reformat(frame, format="rgb24", threads=1).to_ndarray()
+        picture: Any = None
+        with contextlib.suppress(OSError):
+            picture = self._reformatter.reformat(frame, format="rgb24", threads=1).to_ndarray()
+        if picture is None:
+            raise FrameError(
+                f"{self.name}: its colours cannot be made RGB: FFmpeg does not convert the colour matrix that the "
+                "video says it has. Encode the video anew with a usual one, such as BT.709."
+            )
         if self.index.rotation:
             picture = np.ascontiguousarray(np.rot90(picture, self.index.rotation // 90))
         return picture if size is None else resize_picture(picture, size)

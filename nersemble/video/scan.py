@@ -94,7 +94,8 @@ def scan(source: ByteSource) -> tuple[PacketIndex, ScannedPackets]:
         return _scan(io.BytesIO(source.read_at(0, source.size())))
     except FrameError:
         raise
-    except (av.error.FFmpegError, ValueError) as error:  # PyAV's own ValueError is of text in a damaged header
+    # PyAV's own: of text in a damaged header, and of a stream whose kind it does not know.
+    except (av.error.FFmpegError, ValueError, IndexError) as error:
         problem = type(error).__name__
     raise FrameError(NO_VIDEO.format(problem))
 

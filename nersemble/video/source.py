@@ -8,13 +8,15 @@ keeps the last stretches read, so that a remote header and the frames after it c
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import re
 import threading
+from collections.abc import Iterator
 from typing import Any, BinaryIO, Protocol, runtime_checkable
 
-from ..errors import AssetNotFoundError, FrameError
+from ..errors import AssetNotFoundError, FrameError, NersembleError
 
 #: How a URL begins, also one that pathlib made a path of; one letter alone is a drive.
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/")
@@ -63,6 +65,8 @@ class LocalSource:
             pass
         except OSError as error:
             problem = error.strerror or type(error).__name__
+        except ValueError:  # a zero, or what the file system's encoding lacks
+            problem = "no file can be called so"
         if problem:
             raise FrameError(f"{self.name} cannot be read: {problem}.")
         raise AssetNotFoundError(
@@ -93,12 +97,13 @@ class LocalSource:
         return os.fstat(self._handle().fileno()).st_size
 
     def read_at(self, start: int, stop: int) -> bytes:
-        if hasattr(os, "pread"):
-            return _pread(self._handle().fileno(), start, stop)  # an offset of its own
         file = self._handle()
-        with self._lock:  # Windows has no positioned read
-            file.seek(start)
-            return file.read(stop - start)
+        with _refusals_told():
+            if hasattr(os, "pread"):
+                return _pread(file.fileno(), start, stop)  # an offset of its own
+            with self._lock:  # Windows has no positioned read
+                file.seek(start)
+                return file.read(stop - start)
 
     def after_fork(self) -> None:
         self._lock = threading.Lock()
@@ -137,8 +142,9 @@ class FileSource:
 
     def read_at(self, start: int, stop: int) -> bytes:
         if self._regular and hasattr(os, "pread"):
-            return _pread(self._open_file().fileno(), start, stop)
-        with self._lock:
+            with _refusals_told():
+                return _pread(self._open_file().fileno(), start, stop)
+        with self._lock, _refusals_told():
             file = self._open_file()
             file.seek(start)
             parts = []
@@ -152,6 +158,20 @@ class FileSource:
 
     def close(self) -> None:
         """Leave the file to whoever opened it."""
+
+
+@contextlib.contextmanager
+def _refusals_told() -> Iterator[None]:
+    """Tell what a file system or a file object refuses, without its words, which may quote a URL."""
+    problem = ""
+    try:
+        yield
+    except NersembleError:
+        raise
+    except OSError as error:
+        problem = (os.strerror(error.errno) if error.errno else "") or type(error).__name__
+    if problem:
+        raise FrameError(f"the file cannot be read any more: {problem}")
 
 
 def _identity(file: BinaryIO) -> tuple[int, ...]:
