@@ -151,6 +151,17 @@ def test_a_damaged_picture_is_not_looked_for_from_every_keyframe(tmp_path):
     assert video.bytes_read < 3 * len(data)
 
 
+def test_what_a_cut_file_lacks_is_not_looked_for_from_every_keyframe():
+    data = encode(options=x264("keyint=10:min-keyint=10"), mux="+faststart", count=120, noise=4)
+    start, stop = frames_span(data)
+    video = RemoteBytes(data[: start + (stop - start) // 6])
+    with VideoDecoder(video) as decoder:
+        asked = len(video.reads)
+        with pytest.raises(FrameError, match="the file ends before this frame"):
+            decoder.get_frame_at(119)
+    assert len(video.reads) - asked < 4
+
+
 LOGGING = """
 import sys
 import av.logging

@@ -112,8 +112,8 @@ class PictureDecoder:
                 self._threads, self._one_thread = 1, True
             elif start == 0 and self._mend(refused):
                 self._one_thread = False
-            elif sure and self._begins_anew(start):  # nothing in front of it changes what comes out
-                break
+            elif (sure and self._begins_anew(start)) or not self._packets.read(packet, packet):
+                break  # nothing in front of it changes what comes out; or the file ends before the picture
             else:  # it may lean on more than its keyframe (intra refresh, a keyframe that is none): begin further back
                 sure += self._begins_anew(start)
                 start = self._index.keyframe_before(start)
