@@ -19,6 +19,7 @@ from hub import Hub, answer, run
 import nersemble
 from nersemble.errors import PrepareError, PushError, SelectionError, StorageError
 from nersemble.hub import committing, content, plan_push
+from nersemble.layout import SERIALS
 from nersemble.prepare.plans import FORMAT
 
 pytestmark = DEPRECATED
@@ -144,6 +145,42 @@ def test_a_plan_that_lacks_shards_which_are_there_is_refused_unless_they_are_to_
     assert alice.repo.head.id == before
     assert alice.push(plan=plan, folder=folder, replace=True).deleted == len(lost) > 0
     assert ids(alice.load(plan.config, "main")[0]) == due(plan)
+
+
+@pytest.mark.parametrize("rows", ["timestep", "frame"])
+def test_a_plan_of_fewer_cameras_is_refused_though_its_shards_are_called_the_same(alice, tmp_path, demo_folder, rows):
+    options = {"rows": rows, "config_name": "heads"}
+    three = make(tmp_path / "three", demo_folder, **options, cameras=list(SERIALS[7:10]))
+    one = make(tmp_path / "one", demo_folder, **options)
+    assert [unit.name for unit in one.units] == [unit.name for unit in three.units]
+    alice.push(plan=three, folder=tmp_path / "three")
+    before = alice.repo.head.id
+    lost = three.pictures - one.pictures
+    wanted = rf"has {lost} pictures of {len(one.units)} shards in heads that this plan .*config_name=.*replace=True"
+    assert re.search(wanted, alice.push(plan=one, folder=tmp_path / "one", dry_run=True).description.refusal)
+    with pytest.raises(PushError, match=wanted):
+        alice.push(plan=one, folder=tmp_path / "one")
+    assert alice.repo.head.id == before
+    assert alice.push(plan=one, folder=tmp_path / "one", replace=True).sent == len(one.units)
+    assert alice.push(plan=three, folder=tmp_path / "three").sent == len(one.units)  # nothing is lost
+
+
+@pytest.mark.parametrize("whole", [True, False], ids=["all of it", "a part"])
+def test_a_plan_cut_into_more_shards_is_refused_if_it_lacks_pictures_alone(alice, tmp_path, demo_folder, whole):
+    alice.push()
+    plan, folder = make(tmp_path / "finer", demo_folder, chunk=1), tmp_path / "finer"
+    stops = {unit.name: unit.stop for unit in plan.units}
+    assert {unit.name for unit in alice.plan.units} < stops.keys()
+    assert any(stops[unit.name] < unit.stop for unit in alice.plan.units)
+    if whole:
+        alice.push(plan=plan, folder=folder)
+        assert ids(alice.load(plan.config, "main")[0]) == due(plan) == due(alice.plan)
+        return
+    kept = {unit.name for unit in alice.plan.units}
+    part = replace(plan, units=tuple(unit for unit in plan.units if unit.name in kept))
+    wanted = rf"has {plan.pictures - part.pictures} pictures of \d shards in {part.config} that"
+    with pytest.raises(PushError, match=wanted):
+        alice.push(plan=part, folder=folder)
 
 
 def test_a_plan_that_appears_while_another_is_pushed_is_not_replaced_either(alice, tmp_path, demo_folder):

@@ -34,7 +34,7 @@ Members = Annotated[
     typer.Option("--members", min=1, help="The organisation's number of members, exactly, if they are more than 100."),
 ]
 Replace = Annotated[
-    bool, typer.Option("--replace", help="Delete shards of the config that FOLDER's plan does not have.")
+    bool, typer.Option("--replace", help="Delete shards and pictures of the config that FOLDER's plan does not have.")
 ]
 Message = Annotated[str | None, typer.Option("--message", "-m", help="Of the commit.", show_default="the plan")]
 

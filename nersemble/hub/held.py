@@ -9,6 +9,7 @@ from ..prepare import PreparePlan
 from ..prepare.plans import PLAN_FILE
 from .card import configs_of, is_ours, unfinished
 from .client import Client, RemoteFile
+from .losses import losses
 from .theirs import CARD, configs_in
 
 __all__ = ["CARD", "Held"]
@@ -80,7 +81,7 @@ class Held:
 
         Args:
             plan: What is to be pushed.
-            replace: Whether shards that it does not have may be deleted.
+            replace: Whether shards or pictures that it does not have may be deleted.
         """
         pending = unfinished(self.card, plan.config)
         if pending == plan.hash:
@@ -111,16 +112,11 @@ class Held:
 
     def _loss(self, plan: PreparePlan, before: PreparePlan | None) -> str:
         """What a push would delete, and what to do instead; "" if it deletes nothing."""
-        lost = self.shards(plan.config).keys() - {f"{plan.config}/{unit.name}" for unit in plan.units}
-        if not lost:
+        told, first = losses(self.shards(plan.config), plan, before)
+        if not told:
             return ""
-        told = f"{len(lost):,} shards"
-        if before is not None:
-            units = [unit for unit in before.units if f"{plan.config}/{unit.name}" in lost]
-            rows = sum(len(unit.rows(before.options.wanted, before.options.rows)) for unit in units)
-            told += f" with {rows:,} rows"
         return (
-            f"{self._repo_id} has {told} in {plan.config} that this plan does not have, {min(lost)} first, and pushing "
-            "it would delete them. Prepare both in one plan, give this plan another config_name=, or push with "
+            f"{self._repo_id} has {told} in {plan.config} that this plan does not have, {first} first, and pushing it "
+            "would delete them. Prepare both in one plan, give this plan another config_name=, or push with "
             "replace=True (--replace) if they are to go."
         )

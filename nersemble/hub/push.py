@@ -51,7 +51,8 @@ def push(
         token: A token that may write; by default the one that this machine is logged in with.
         dry_run: Say what would be done, and do nothing.
         members: The number of members of the organisation, exactly, if they are more than 100.
-        replace: Delete shards of the config that this plan does not have; otherwise they are a reason to refuse.
+        replace: Delete shards and pictures of the config that this plan does not have; otherwise they are a reason to
+            refuse.
         endpoint: URL of the hub; by default the usual one, or ``HF_ENDPOINT``.
         message: Of the commit.
         progress: Show how far it is; by default on a terminal and in a notebook.
