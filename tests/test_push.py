@@ -533,21 +533,33 @@ def test_a_store_that_does_not_answer_is_named(alice, store, monkeypatch):
     assert alice.repo.paths() == []
 
 
-def test_files_that_the_hub_passes_over_are_missed(alice):
-    """A hub leaves out of a commit what a .gitignore of the repository names, and the client does so silently."""
+def pass_over(alice, ignored):
+    """Have the hub leave out of a commit what a .gitignore of the repository names; the client does so silently."""
 
     def preupload(call, name, revision):
-        files = [
-            {"path": file["path"], "uploadMode": "lfs", "shouldIgnore": True}
-            if file["path"] == alice.shards[1]
-            else {"path": file["path"], "uploadMode": "lfs", "shouldIgnore": False}
-            for file in call.read_json()["files"]
-        ]
+        paths = [file["path"] for file in call.read_json()["files"]]
+        files = [{"path": path, "uploadMode": "lfs", "shouldIgnore": ignored in path} for path in paths]
         call.send_json({"files": files})
 
     alice.hub.routes.insert(0, ("POST", re.compile("/api/datasets/(.+)/preupload/(.+)"), "preupload", preupload))
+
+
+def test_files_that_the_hub_passes_over_are_missed(alice):
+    pass_over(alice, alice.shards[1])
     with pytest.raises(PushError, match=f"1 files are not in it.*{alice.shards[1]}.*gitignore"):
         alice.push()
+
+
+@pytest.mark.parametrize("ignored", [1, ".parquet"])
+def test_files_that_the_hub_passes_over_do_not_keep_a_push_of_several_commits_going(alice, monkeypatch, ignored):
+    pass_over(alice, ignored if ignored == ".parquet" else alice.shards[ignored])
+    monkeypatch.setattr(committing, "MOST", 2)
+    # What would go on for ever ends here.
+    alice.hub.faults.add("commit", answer(403, "too often"), at=7, times=99)
+    with pytest.raises(PushError, match=r"1 files are not in it as they were sent, .* have a \.gitignore"):
+        alice.push()
+    assert alice.hub.counts["commit"] == (1 if ignored == ".parquet" else 2)
+    assert alice.repo.private
 
 
 def test_a_file_that_somebody_deleted_on_the_hub_comes_back(alice):

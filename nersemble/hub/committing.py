@@ -126,11 +126,14 @@ class Committing:
         if not self._exists:
             self._client.create(self._repo)
         patience, seen, done = Patience(self._note), False, False
+        landed: set[str] = set()
         while not done:
             held = Held(self._client, self._repo, self._private_state().sha)
             self._check_config(held, first=not seen)
             seen = True
             changes = self._changes(held)
+            if held.sha == report.commit:  # else what did not land would be sent for ever
+                self._refuse_lost(held.sha, sorted(landed & set(changes.shards)))
             if not changes:
                 report.commit = held.sha
                 break
@@ -146,6 +149,7 @@ class Committing:
                 report.deleted += len(batch.deletions)
                 for name in batch.shards:
                     self._close(name)
+                landed = set(batch.shards)
                 done = batch is changes
             elif not patience.wait(failure, conflicts=True):
                 raise PushError(f"The commit to {self._repo} failed: {failure}.{advice(failure)} {_GOES_ON}")
@@ -275,6 +279,9 @@ class Committing:
         lost = [name for name in self._looked.shards if not self._is_in(files, name)]
         plan = f"{self._plan.config}/{PLAN_FILE}"
         lost += [] if plan in files and files[plan].holds(self._looked.plan) else [plan]
+        self._refuse_lost(sha, lost)
+
+    def _refuse_lost(self, sha: str, lost: list[str]) -> None:
         if lost:
             raise PushError(
                 f"The hub took the commit {sha}, but {len(lost):,} files are not in it as they were sent, {lost[0]} "
