@@ -225,6 +225,24 @@ def test_a_config_of_this_name_from_other_options_is_refused_with_advice(alice, 
     assert alice.repo.head.id == before
 
 
+def test_other_options_are_refused_also_after_a_push_that_was_not_finished(alice, tmp_path, demo_folder, monkeypatch):
+    alice.push()
+    more = {"sequences": "EXP-1-head,EMO-*"}
+    longer = make(tmp_path / "longer", demo_folder, **more)
+    other = make(tmp_path / "other", demo_folder, **more, quality=50)
+    assert [unit.name for unit in longer.units] == [unit.name for unit in other.units]
+    monkeypatch.setattr(committing, "MOST", 2)
+    alice.hub.faults.add("commit", answer(403), at=2)
+    with pytest.raises(PushError, match="push again"):
+        alice.push(plan=longer, folder=tmp_path / "longer")
+    before = alice.repo.head.id
+    with pytest.raises(PushError, match=r"other options.*config_name="):
+        alice.push(plan=other, folder=tmp_path / "other")
+    assert alice.repo.head.id == before
+    alice.push(plan=longer, folder=tmp_path / "longer")
+    assert ids(alice.load(longer.config, "main")[0]) == due(longer)
+
+
 def test_a_folder_that_this_package_did_not_push_is_not_touched(alice):
     alice.hub.create("alice/faces")
     alice.put(f"{alice.plan.config}/a.parquet", b"PAR1")

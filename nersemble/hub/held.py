@@ -89,9 +89,8 @@ class Held:
         before = self.plan(plan.config)
         if not pending and before is None and self.shards(plan.config):
             return self._without_plan(plan.config)
-        told = None if before is None else (before.options, before.stages_told)
-        # A push that was not finished has no options to keep to.
-        if not pending and before is not None and told != (plan.options, plan.stages_told):
+        # A first push that was not finished has left no plan, and so no options to keep to.
+        if before is not None and (before.options, before.stages_told) != (plan.options, plan.stages_told):
             return (
                 f"{self._repo_id} has a config {plan.config} that was made with other options: plan {before.hash}, not "
                 f"{plan.hash}. Plan with another config_name=."
