@@ -86,6 +86,14 @@ def test_a_data_set_that_was_renamed_and_published_is_made_private_under_its_new
     assert alice.hub.repos["alice/other"].private
 
 
+def test_a_data_set_with_faces_that_was_renamed_and_published_before_the_commit_is_made_private(alice):
+    alice.push()
+    alice.hub.faults.add("info", run(renamed(alice, private=False).after), at=2)
+    with pytest.raises(PushError, match=r"alice/faces is called alice/other now.*made private again"):
+        alice.push()
+    assert alice.hub.repos["alice/other"].private
+
+
 def test_a_data_set_that_was_renamed_and_is_private_is_told_of(alice):
     alice.hub.faults.add("commit", renamed(alice, private=True))
     with pytest.raises(PushError, match=r"is called alice/other now, where others may see it\. It is private"):

@@ -75,6 +75,37 @@ def test_a_data_set_that_becomes_public_while_shards_are_sent_gets_no_more_and_n
     assert alice.hub.counts["lfs-put"] == shard
 
 
+@pytest.mark.parametrize(("route", "at"), [("info", 2), ("tree", 2), ("preupload", 1), ("preupload", 2)])
+def test_a_data_set_with_faces_that_becomes_public_before_the_commit_is_made_private_again(alice, route, at):
+    alice.push()
+    for name in alice.shards[1:]:
+        alice.api.delete_file(name, "alice/faces", repo_type="dataset")
+    commits = alice.hub.counts["commit"]
+
+    def publish():
+        alice.repo.private = False
+
+    alice.hub.faults.add(route, run(publish), at=at)
+    with pytest.raises(PushError, match=r"was made public by somebody.*made private again.*could see the faces"):
+        alice.push()
+    assert alice.repo.private
+    assert alice.hub.counts["commit"] == commits
+
+
+def test_a_data_set_with_faces_that_becomes_public_and_cannot_be_looked_into_is_made_private_all_the_same(alice):
+    alice.push()
+    alice.api.delete_file(alice.shards[1], "alice/faces", repo_type="dataset")
+
+    def publish():
+        alice.repo.private = False
+        alice.hub.faults.add("tree", answer(403), times=99)
+
+    alice.hub.faults.add("preupload", run(publish))
+    with pytest.raises(PushError, match=r"was made public by somebody.*made private again"):
+        alice.push()
+    assert alice.repo.private
+
+
 @pytest.mark.parametrize("dropped", [False, True])
 def test_a_data_set_that_becomes_public_with_the_commit_is_made_private_again(alice, dropped):
     def publish():

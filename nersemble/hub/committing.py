@@ -44,7 +44,7 @@ def find_conflict(held: Held, plan: PreparePlan, *, replace: bool) -> str:
 
 
 class _NotAsItWasError(PushError):
-    """The target is public, or not there, after a commit may have landed: what is said of it is found out then."""
+    """The target is public, or not there, while it may hold faces: what is said of it is found out then."""
 
 
 @dataclass
@@ -96,7 +96,8 @@ class Committing:
     def run(self, report: PushReport, message: str) -> None:
         """Do all that is left to do, and fill in the report.
 
-        However it ends, if a commit may have landed, the hub is asked once more whether the faces are private.
+        However it ends, if a commit may have landed, the hub is asked once more whether the faces are private; before
+        that as well, if the target has turned public and held faces already.
 
         Raises:
             PushError: If the target is not private, or the hub does not take it.
@@ -107,7 +108,7 @@ class Committing:
                 stack.callback(self._close_all)
                 self._go(report, message)
         except BaseException as error:  # Ctrl-C as well
-            if not self._tried:
+            if not self._tried and not isinstance(error, _NotAsItWasError):
                 raise
             ended = error
         if ended is None:
@@ -267,11 +268,18 @@ class Committing:
         state = self._client.state(self._repo)
         if state is not None and state.id == self._repo and state.private:
             return state
-        if self._tried:
+        if self._tried or (state is not None and not state.private and self._has_faces(state)):
             raise _NotAsItWasError
         if state is None or state.id != self._repo:
             raise PushError(f"{self._repo} cannot be found on the hub any more. Was it deleted or renamed?")
         raise PushError(f"{public_refusal(self._repo)} No commit was made.")
+
+    def _has_faces(self, state: RepoState) -> bool:
+        """Whether there are faces from before this push; if that cannot be found out, there may be."""
+        try:
+            return Held(self._client, state.id, state.sha).is_ours
+        except PushError:
+            return True
 
     def _check_landed(self, sha: str) -> None:
         """Look whether a commit has everything, for a hub may pass over files that a .gitignore names."""
