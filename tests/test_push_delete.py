@@ -250,10 +250,18 @@ def test_names_that_say_a_participant_are_known(config, found):
     assert is_in_name(config, (55_555, 240)) == found
 
 
-@pytest.mark.parametrize("named", ["", "alice", "240-", "300-200", [], None, True, "1,,2"])
+@pytest.mark.parametrize("named", ["", "alice", "240-", "300-200", [], None, True, "1,,2", b"72", [b"72"]])
 def test_participants_that_name_nobody_are_refused(named):
     with pytest.raises(SelectionError, match=r"participant|Name the"):
         parse_participants(named)
+
+
+@pytest.mark.parametrize("kind", [bytes, bytearray, memoryview])
+def test_bytes_are_refused_and_nobody_is_deleted_whose_id_is_that_of_a_letter(alice, kind):
+    before = alice.repo.head.id
+    with pytest.raises(SelectionError, match="Bytes name no participant: write ids or ranges as text"):
+        delete("alice/faces", kind(bytes([240])), token=alice.token, endpoint=alice.hub.url)
+    assert alice.repo.head.id == before
 
 
 def test_participants_are_read_as_people_write_them():

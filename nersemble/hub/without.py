@@ -25,6 +25,8 @@ def parse_participants(participants: Any) -> tuple[int, ...]:
     Raises:
         SelectionError: If it names nobody.
     """
+    if isinstance(participants, bytes | bytearray | memoryview):  # whose numbers are those of letters
+        raise SelectionError("Bytes name no participant: write ids or ranges as text, such as 240 or 240,250-260.")
     parts = participants if isinstance(participants, Iterable) and not isinstance(participants, str) else [participants]
     found: set[int] = set()
     for word in (word.strip() for part in parts for word in str(part).split(",")):
