@@ -133,6 +133,16 @@ def find_access(environ: Mapping[str, str] | None = None, env_file: str | os.Pat
     return access
 
 
+def find_all_access() -> list[AccessURL]:
+    """Every access URL of this machine, the one in force and those that it hides; what is unusable is passed over."""
+    try:
+        kept = parse_entries(read_text(env_file_path())[0] or "")
+    except AccessError:
+        kept = {}
+    found = [_wrap(place.get(key, ""), key)[0] for place in (os.environ, kept) for key in KEYS]
+    return list(dict.fromkeys(access for access in found if access is not None))
+
+
 def root_name(data_dir: str | None = None) -> str:
     """What tells the files of one root from those of another in caches, without holding a URL.
 

@@ -19,7 +19,7 @@ from hub import Hub
 
 import nersemble
 from nersemble.errors import PrepareError, PushError
-from nersemble.hub.scan import Forbidden, ScannedShard, scan_shard
+from nersemble.hub.scan import Forbidden, ScannedShard, knows_url, scan_shard
 from nersemble.prepare.shard import seal
 
 pytestmark = DEPRECATED
@@ -428,6 +428,44 @@ def test_a_card_by_somebody_else_that_holds_the_access_url_is_not_committed_agai
     with pytest.raises(PushError, match=r"README\.md would hold the access URL") as caught:
         alice.push()
     assert "s3cr3t" not in str(caught.value)
+
+
+@pytest.mark.parametrize("hiding", ["http://127.0.0.1:8240/demo-abc", "https://data.example/other/v2", "a folder", ""])
+@pytest.mark.parametrize("key", ["NERSEMBLE_DATA_URL", "NERSEMBLE_BENCHMARK_URL"])
+def test_the_access_url_of_the_file_is_found_also_where_the_environment_has_another(
+    tmp_path, monkeypatch, demo_folder, hiding, key
+):
+    path = tmp_path / "home/.config/nersemble_data/.env"
+    path.parent.mkdir(parents=True)
+    path.write_text(f'{key} = "{SECRET}"\n')
+    monkeypatch.setenv("NERSEMBLE_DATA_URL", str(demo_folder) if hiding == "a folder" else hiding)
+    forbidden = Forbidden()
+    assert forbidden.secret_in(SECRET.encode()) == "the access URL"
+    assert knows_url()
+    if hiding.startswith("http"):
+        assert forbidden.secret_in(hiding.encode()) == "the access URL"
+    if hiding == "a folder":
+        assert "holds a path" in forbidden.problem_of(f"x{demo_folder}")
+
+
+def test_both_access_urls_of_the_environment_are_found(monkeypatch):
+    other = "https://data.example.org/an0ther-t0ken/v2"
+    monkeypatch.setenv("NERSEMBLE_DATA_URL", SECRET)
+    monkeypatch.setenv("NERSEMBLE_BENCHMARK_URL", other)
+    forbidden = Forbidden()
+    assert [forbidden.secret_in(url.encode()) for url in (SECRET, other)] == ["the access URL"] * 2
+
+
+def test_an_access_url_that_the_environment_hides_is_not_sent(alice, tmp_path):
+    path = tmp_path / "home/.config/nersemble_data/.env"
+    path.parent.mkdir(parents=True)
+    hidden = "https://data.example.org/an0ther-t0ken/v2"
+    path.write_text(f'NERSEMBLE_DATA_URL = "{hidden}"\n')
+    alice.hub.create("alice/faces")
+    alice.put("README.md", f"---\npretty_name: x\n---\nFrom {hidden}\n".encode())
+    with pytest.raises(PushError, match=r"README\.md would hold the access URL") as caught:
+        alice.push()
+    assert "an0ther" not in str(caught.value)
 
 
 def test_that_no_access_url_is_set_here_is_said(alice, demo_folder, monkeypatch):

@@ -18,8 +18,7 @@ from urllib.parse import quote, unquote, urlsplit
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ..access import AccessURL, find_access
-from ..errors import AccessError
+from ..access import AccessURL, find_all_access
 from .beside import kept_beside
 
 _BLOCK = 4 << 20
@@ -48,7 +47,7 @@ _TEXT = 4096
 
 
 class Forbidden:
-    """What must not be in anything that is pushed: the access URL, the hub's tokens, and paths of this machine.
+    """What must not be in anything that is pushed: access URLs of this machine, the hub's tokens, and paths.
 
     Args:
         tokens: Gives the tokens.
@@ -57,8 +56,8 @@ class Forbidden:
     __slots__ = ("_folders", "_longest", "_lowered", "_secrets")
 
     def __init__(self, tokens: Callable[[], Iterable[str]] = tuple) -> None:
-        access = _access()
-        urls = () if access is None or access.is_folder else _spellings(access)
+        found = find_all_access()
+        urls = {url for access in found if not access.is_folder for url in _spellings(access)}
         # Whoever writes a host in capitals means the same.
         self._lowered = tuple(sorted({coded.lower() for url in urls for coded in _codings(url)}))
         coded = [(code, "the access URL") for url in urls for code in _base64s(url)]
@@ -67,7 +66,7 @@ class Forbidden:
         lengths = [*map(len, self._lowered), *(len(secret) for secret, _ in self._secrets)]
         self._longest = max(_TOKEN_BYTES, *lengths) if lengths else _TOKEN_BYTES
         home = os.path.expanduser("~")
-        folders = [home, os.path.realpath(home), str(access) if access is not None and access.is_folder else ""]
+        folders = [home, os.path.realpath(home), *(str(access) for access in found if access.is_folder)]
         self._folders = tuple(sorted({folder for folder in folders if len(folder) > 1}))
 
     @property
@@ -222,15 +221,7 @@ def _problem_of_text(data: bytes, forbidden: Forbidden) -> str:
 
 def knows_url() -> bool:
     """Whether this machine has an access URL, which can be looked for only then."""
-    access = _access()
-    return access is not None and not access.is_folder
-
-
-def _access() -> AccessURL | None:
-    try:
-        return find_access()
-    except AccessError:
-        return None
+    return any(not access.is_folder for access in find_all_access())
 
 
 def _spellings(access: AccessURL) -> tuple[str, ...]:
