@@ -303,6 +303,54 @@ def test_what_a_stage_may_not_do_is_said_with_its_name(demo_folder, tmp_path, od
         estimate(plan)
 
 
+ACCESS_URL = "https://user:pass@server.example/s3cret"
+
+
+def raising(*_):
+    raise RuntimeError(f"cannot get {ACCESS_URL}/x")
+
+
+QUOTING = {
+    "raises": (lambda *_: raising(), "int32", "failed at 240_EXP-1-head_00000_222200042: RuntimeError: cannot get a"),
+    "a value": (lambda *_: {"value": ACCESS_URL}, "int32", "is wrong: a URL of 240_EXP-1-head_00000_222200042-value"),
+    "in a value": (lambda *_: {"value": {"from": [ACCESS_URL]}}, "string", "is wrong: {'from': [a URL of 240_EXP"),
+    "of a library": (lambda *_: {"value": Unreadable()}, "image", "is no image (ValueError: a URL is not read)"),
+}
+
+
+class Unreadable:
+    def __array__(self, *arguments, **options):
+        raise ValueError(f"{ACCESS_URL} is not read")
+
+
+@pytest.mark.parametrize(("quoting", "kind", "said"), QUOTING.values(), ids=QUOTING)
+def test_what_may_be_the_access_url_is_not_repeated(demo_folder, tmp_path, quoting, kind, said):
+    plan = small_plan(demo_folder, timesteps="0", stages=[prepare.stage(value=kind)(quoting)])
+    told = str(plan.run(tmp_path, workers=1))
+    assert said in told
+    assert "s3cret" not in told
+    with pytest.raises(PrepareError, match="a URL") as caught:
+        estimate(plan)
+    assert "s3cret" not in str(caught.value)
+
+
+def test_a_stage_that_cannot_be_sent_does_not_tell_the_access_url(demo_folder, tmp_path):
+    class Kept:
+        def __reduce__(self):
+            raising()
+
+    held = Kept()
+
+    @prepare.stage(value="bool")
+    def keeps(image, background, camera, row):
+        return {"value": held is not None}
+
+    keeps.version = "1"
+    with pytest.raises(PrepareError, match="sent to a worker: RuntimeError: cannot get a URL") as caught:
+        small_plan(demo_folder, timesteps="0", stages=[keeps]).run(tmp_path, workers=1)
+    assert "s3cret" not in str(caught.value)
+
+
 @pytest.mark.parametrize(("kind", "value"), [("image", [[1, 2], [3]]), ("string", "\ud800")])
 def test_values_that_cannot_be_stored_are_named(demo_folder, tmp_path, kind, value):
     @prepare.stage(value=kind)

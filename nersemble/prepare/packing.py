@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..errors import PrepareError
+from .said import said_by
 from .stages import Stage
 
 #: What holds nothing that could travel: another process gets one of its own.
@@ -42,7 +43,7 @@ def pack_stages(stages: Sequence[Stage]) -> str:
     try:
         Packer(packed).dump(tuple(stages))
     except Exception as error:  # noqa: BLE001 - a caller's objects raise what they like
-        problem = f"{type(error).__name__}: {error}"
+        problem = said_by(error)
     if problem:
         raise PrepareError(f"A stage cannot be sent to a worker: {problem}. Define it at the top of a module.")
     return base64.b64encode(packed.getvalue()).decode()
@@ -58,7 +59,7 @@ def unpack_stages(text: str) -> tuple[Stage, ...]:
     try:
         return pickle.loads(base64.b64decode(text))
     except Exception as error:  # noqa: BLE001 - what it imports raises what it likes
-        problem = f"{type(error).__name__}: {error}"
+        problem = said_by(error)
     raise PrepareError(f"A stage cannot be loaded by this worker: {problem}. Is its module installed here?")
 
 

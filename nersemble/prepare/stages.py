@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from ..errors import PrepareError, SelectionError
 from .encode import encode_png
+from .said import said_by, without_urls
 
 #: Kinds of columns: a picture, stored as PNG, or a value.
 KINDS = ("image", "bool", "int32", "int64", "float32", "float64", "string")
@@ -126,7 +127,7 @@ def run_stages(stages: Sequence[Stage], given: StageInput, stem: str) -> dict[st
             row = {key: value.copy() if isinstance(value, np.ndarray) else value for key, value in given.row.items()}
             told = one(given.image, given.background, given.camera, row)
         except (Exception, SystemExit) as error:  # noqa: BLE001 - a caller's function raises what it likes
-            problem = f"{type(error).__name__}: {error}"
+            problem = said_by(error)
         if problem:
             raise PrepareError(f"The stage {name} failed at {stem}: {problem}")
         if not isinstance(told, Mapping) or set(told) != set(columns):
@@ -137,7 +138,7 @@ def run_stages(stages: Sequence[Stage], given: StageInput, stem: str) -> dict[st
             except PrepareError as error:
                 problem = str(error)
             except Exception as error:  # noqa: BLE001 - of whatever was given
-                problem = f"what it gave for {column} at {stem} is no {kind} ({type(error).__name__}: {error})"
+                problem = f"what it gave for {column} at {stem} is no {kind} ({said_by(error)})"
             if problem:
                 raise PrepareError(f"The stage {name} is wrong: {problem.rstrip('.')}.")
     return values
@@ -154,7 +155,7 @@ def _stored(value: Any, kind: str, stem: str) -> Any:
                 return stored
         except (pa.ArrowInvalid, pa.ArrowTypeError, TypeError, OverflowError):
             pass
-        raise PrepareError(f"{value!r} of {stem} is no {kind}.")
+        raise PrepareError(f"{without_urls(repr(value))} of {stem} is no {kind}.")
     picture = np.asarray(value)
     if (
         not picture.size

@@ -8,7 +8,6 @@ decoded.
 from __future__ import annotations
 
 import errno
-import re
 import tempfile
 import time
 from collections import defaultdict
@@ -29,6 +28,7 @@ from ..video.decoder import FIRST_READ
 from .claim import FolderTakenError, check_claim
 from .encode import SUFFIXES, encode_clip, picture_encoder
 from .job import Job, UnitResult
+from .said import said_by
 from .shard import ShardWriter, features_of
 from .stages import StageInput, run_stages, sealed
 from .target import no_room
@@ -42,8 +42,6 @@ Picture = NDArray[np.uint8]
 _STOPPING = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM}
 #: Bytes of encoded pictures of a unit that are held in memory; more are put on disk until their moments are written.
 SPOOL_BYTES = 4 << 20
-#: What may be the access URL in what a library says.
-_URL = re.compile(r"https?://\S+")
 
 
 def run_unit(job: Job, unit: Unit) -> UnitResult:
@@ -62,7 +60,7 @@ def run_unit(job: Job, unit: Unit) -> UnitResult:
     except MemoryError:
         problem = "the memory is not enough. Take fewer workers"
     except Exception as error:  # noqa: BLE001 - a library's: of an encoder, say, that does not take this size
-        problem = f"{type(error).__name__}: {_URL.sub('a URL', str(error))}"
+        problem = said_by(error)
     return UnitResult(unit.name, told.outcome, reason=problem, stops=stops)
 
 
