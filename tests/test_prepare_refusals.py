@@ -8,6 +8,7 @@ import shutil
 import struct
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from _prepared import SMALL, shards, small_plan
@@ -48,6 +49,16 @@ def test_a_folder_that_is_no_path_is_refused(demo_folder, folder):
     for use in (plan.run, plan.verify, prepare.load_plan):
         with pytest.raises(SelectionError, match="folder of shards is a path or a URL, not"):
             use(folder)
+
+
+@pytest.mark.parametrize("form", ["{}", "simplecache::{}", "filecache::{}", " {}"])
+def test_the_access_url_is_no_folder_of_shards_and_is_not_repeated(demo_folder, form):
+    url, plan = form.format("HTTPS://user:word@127.0.0.1:1/s3cret/x"), small_plan(demo_folder)
+    for place in (url, url.lower(), Path(url)):
+        for use in (plan.run, plan.verify, prepare.load_plan):
+            with pytest.raises(SelectionError, match="no http:// or https://") as caught:
+                use(place)
+            assert not [word for word in ("s3cret", "word", "127.0.0.1") if word in str(caught.value)]
 
 
 def test_an_engine_that_is_none_is_refused(demo_folder, tmp_path):

@@ -21,6 +21,8 @@ PART = ".part"
 #: Begins those in the folder for temporary files, of what is on its way to a URL.
 _ON_ITS_WAY = "nersemble-shard"
 _BLOCK = 4 << 20
+#: A URL of the web, also behind a cache of fsspec, or as a ``Path`` writes it.
+_WEB = re.compile(r"(?:^|::)\s*https?:/", re.IGNORECASE)
 _PART_SUFFIX = re.compile(r"\.(?:parquet|json)\.by_(?P<writer>[^/.]*)-[0-9a-f]{12}\.part$")
 
 
@@ -31,7 +33,7 @@ class Target:
         place: The path of a folder, or a URL such as ``s3://bucket/heads``.
 
     Raises:
-        SelectionError: If it is neither, a URL that fsspec does not know, or names nothing.
+        SelectionError: If it is neither, a URL of the web or one that fsspec does not know, or names nothing.
     """
 
     def __init__(self, place: str | os.PathLike[str]) -> None:
@@ -40,6 +42,11 @@ class Target:
             raise SelectionError(f"The folder of shards is a path or a URL, not {place!r}.")
         if not text:
             raise SelectionError("The folder to write to is empty.")
+        if _WEB.search(text):  # not shown: it could be the access URL
+            raise SelectionError(
+                "The folder of shards is on disk, or a URL that can be written to, such as s3://bucket/heads, and no "
+                "http:// or https://. The access URL, which videos are read from, is set with `nersemble login`."
+            )
         self._fs: Any = None
         if "://" in text:
             self._fs, self.place = _open_filesystem(text)
@@ -303,6 +310,6 @@ def _open_filesystem(text: str) -> tuple[Any, str]:
         raise SelectionError(
             f"Nothing can be written to {shown}: {problem}. Give a folder, or a URL that fsspec knows and can reach."
         )
-    if getattr(fs, "protocol", "") in ("nersemble", "http", "https") or "nersemble" in str(fs.protocol):
+    if "nersemble" in str(fs.protocol):
         raise SelectionError(f"{text.split('://')[0]}:// is read-only. Give a folder, or a URL that can be written to.")
     return fs, place
