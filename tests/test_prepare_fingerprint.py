@@ -121,6 +121,39 @@ def test_a_value_that_changes_is_seen_and_one_that_does_not_is_not(stage_of, cha
     assert first != told(stage_of(after))
 
 
+LONG_DOUBLES = """
+N = 10 if np.finfo(TYPE).nmant == 63 else TYPE.itemsize
+VALUE.view("u1").reshape(2, -1)[:, :N] = np.full(2, W, TYPE).view("u1").reshape(2, -1)[:, :N]
+"""
+#: Arrays made of bytes that are all one, whose fields are then written to, but not what lies between these.
+PADDED = {
+    "fields": ("[('label', 'u1'), ('weight', 'f8')]", "VALUE['label'] = 1; VALUE['weight'] = W"),
+    "nested": (
+        "[('pair', np.dtype([('a', 'u1'), ('b', 'f4', 2)], align=True), 3), ('c', 'i8')]",
+        "VALUE['pair']['a'] = 1; VALUE['pair']['b'] = 2; VALUE['c'] = 3; VALUE['pair']['b'][1, 2, 1] = W",
+    ),
+    "one": ("[('label', 'u1'), ('weight', 'f8')]", "VALUE['label'] = 1; VALUE['weight'] = W; VALUE = VALUE[1]"),
+    "masked": (
+        "[('label', 'u1'), ('weight', 'f8')]",
+        "VALUE['label'] = 1; VALUE['weight'] = W; VALUE = np.ma.array(VALUE, mask=[(0, 1), (0, 0)])",
+    ),
+    "long double": (
+        "'longdouble'",
+        LONG_DOUBLES,
+    ),
+}
+
+
+@pytest.mark.parametrize("padded", PADDED.values(), ids=PADDED)
+def test_what_lies_between_the_fields_of_an_array_is_no_part_of_it(stage_of, padded):
+    def of(fill, weight):
+        made = f"np.full(2 * TYPE.itemsize, FILL, 'u1').view(TYPE)\n{padded[1]}"
+        return told(stage_of(f"FILL, W = {fill}, {weight}\nTYPE = np.dtype({padded[0]}, align=True)\nVALUE = {made}"))
+
+    assert of(0, 4) == of(64, 4)
+    assert of(0, 4) != of(0, 5)
+
+
 @pytest.mark.parametrize(
     "line",
     [
