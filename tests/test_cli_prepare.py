@@ -76,6 +76,25 @@ def test_it_asks_first(demo_folder, tmp_path):
         assert bool(shards(tmp_path)) == (code == 0)
 
 
+def test_a_stage_that_changes_the_directory_does_not_move_the_shards(demo_folder, tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "wander.py").write_text(
+        "import os, nersemble\n@nersemble.prepare.stage(one='int32')\n"
+        f"def wander(*_):\n    os.chdir({str(tmp_path / 'elsewhere')!r})\n    return {{'one': 1}}\n"
+    )
+    words = "--timesteps 0:3 --stage wander:wander --workers 1 --data-dir".split()
+    done = subprocess.run(
+        [sys.executable, "-m", "nersemble", "prepare", "out", *WORDS, *words, str(demo_folder)],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        input="y\n",
+    )
+    assert done.returncode == 0, done.stderr
+    assert len(shards(tmp_path / "out")) == 1
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
 def test_every_option_reaches_the_plan(demo_folder, tmp_path):
     (tmp_path / "own_stages.py").write_text(
         "import nersemble\n@nersemble.prepare.stage(mean='float64')\n"

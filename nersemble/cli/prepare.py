@@ -185,12 +185,13 @@ def _go(plan: PreparePlan, call: _Call) -> int:
             return 1
     silent = call.quiet or call.as_json
     shown = False if silent else None
+    place = target.text  # a path from the root: what is imported for a stage may change the working directory
     report = plan.run(
-        call.out, engine=call.engine, workers=call.workers, recheck=call.recheck, progress=shown, **call.settings
+        place, engine=call.engine, workers=call.workers, recheck=call.recheck, progress=shown, **call.settings
     )
-    checked = plan.verify(call.out) if report.complete else None
+    checked = plan.verify(place) if report.complete else None
     sound = checked is not None and checked.sound
-    pushed = plan.push(call.out, call.repo, members=call.members) if call.repo is not None and sound else None
+    pushed = plan.push(place, call.repo, members=call.members) if call.repo is not None and sound else None
     parts = {"run": report, "verify": checked, "push": pushed}
     if call.as_json:
         options.print_json({name: None if part is None else part.as_dict() for name, part in parts.items()})
