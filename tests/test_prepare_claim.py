@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
+import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -109,6 +111,37 @@ def test_a_file_of_others_is_not_written_over(demo_folder, tmp_path):
         plan.run(tmp_path, workers=1)
     assert theirs.read_bytes() == b"theirs"
     assert list(tmp_path.rglob("*.json")) == []
+
+
+class Sticky(LocalFileSystem):
+    """A store that lets nobody remove anything."""
+
+    protocol = "sticky"
+
+    def rm_file(self, path: str) -> None:
+        raise RuntimeError("not yours")
+
+
+@pytest.mark.parametrize("url", [False, True])
+def test_what_cannot_be_removed_is_left_and_in_nobodys_way(demo_folder, tmp_path, url):
+    if not url and os.geteuid() == 0:
+        pytest.skip("nothing keeps root from removing a file")
+    fsspec.register_implementation("sticky", Sticky, clobber=True)
+    plan, folder = small_plan(demo_folder), tmp_path / "out"
+    made(plan, folder)
+    suffix = subprocess.check_output(
+        [sys.executable, "-c", "from nersemble.prepare.target import _part_suffix as made; print(made())"], text=True
+    )
+    part = shards(folder)[0].parent / f".EXP-1-head-000000.parquet{suffix.strip()}"
+    part.write_bytes(b"half")
+    part.parent.chmod(0o755 if url else 0o555)
+    try:
+        claim(plan, Target(f"sticky://{folder}" if url else folder))
+        assert part.exists()
+    finally:
+        part.parent.chmod(0o755)
+    claim(plan, Target(folder))
+    assert not part.exists()
 
 
 class Full(LocalFileSystem):

@@ -183,7 +183,8 @@ class Target:
             if self._fs is None:
                 os.unlink(self.path(name))
             else:
-                self._fs.rm_file(self.path(name))
+                with self._asking("removed", name):
+                    self._fs.rm_file(self.path(name))
 
     @contextlib.contextmanager
     def writing(self, name: str) -> Iterator[str]:
@@ -242,9 +243,12 @@ class Target:
                 raise
 
     def sweep(self, below: str) -> None:
-        """Remove what killed processes of this machine left half written below a folder, and on its way to a URL."""
-        for name in self.names(below):
-            if is_abandoned(name):
+        """Remove what killed processes of this machine left half written below a folder, and on its way to a URL.
+
+        What cannot be removed is left: it may be another user's, or the folder read-only, and it is in nobody's way.
+        """
+        for name in filter(is_abandoned, self.names(below)):
+            with contextlib.suppress(OSError):
                 self.remove(name)
         if self._fs is not None:
             for path in Path(tempfile.gettempdir()).glob(f"{_ON_ITS_WAY}*{PART}"):
