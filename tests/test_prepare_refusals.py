@@ -223,14 +223,19 @@ def test_webp_has_a_largest_picture(demo_folder):
         (["--engine-option", "folder=x"], "--engine-option folder="),
         (["--stage", "raising:mask"], "ZeroDivisionError"),
         (["--stage", "wrong:mask"], "SyntaxError"),
+        (["--stage", "leaving:mask"], "--stage leaving:mask cannot be had: SystemExit. It is"),
+        (["--stage", "quoting:mask"], "SystemExit: no a URL"),
     ],
 )
 def test_mistakes_are_a_line(demo_folder, tmp_path, words, said):
     (tmp_path / "raising.py").write_text("1 / 0\n")
     (tmp_path / "wrong.py").write_text("def mask(:\n")
+    (tmp_path / "leaving.py").write_text("import sys\nsys.exit()\n")
+    (tmp_path / "quoting.py").write_text("import sys\nsys.exit('no https://user:word@host/s3cret')\n")
     done = run("prepare", "out", *WORDS, "--data-dir", demo_folder, *words, "--yes", folder=tmp_path)
     assert done.returncode == 1
-    assert said in done.stderr
+    assert said in " ".join(done.stderr.split())
+    assert "s3cret" not in done.stderr
     assert "Traceback" not in done.stderr
 
 

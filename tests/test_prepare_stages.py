@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 import subprocess
 import sys
@@ -349,6 +350,20 @@ def test_a_stage_that_cannot_be_sent_does_not_tell_the_access_url(demo_folder, t
     with pytest.raises(PrepareError, match="sent to a worker: RuntimeError: cannot get a URL") as caught:
         small_plan(demo_folder, timesteps="0", stages=[keeps]).run(tmp_path, workers=1)
     assert "s3cret" not in str(caught.value)
+
+
+def test_a_module_that_ends_the_process_of_a_worker_is_said(demo_folder, tmp_path, monkeypatch):
+    """As one that asks for something that this process alone has."""
+    (tmp_path / "here_alone.py").write_text(
+        "import os, sys, nersemble\n@nersemble.prepare.stage(one='int32')\n"
+        "def one(*_):\n    return {'one': 1}\n"
+        f"if os.getpid() != {os.getpid()}:\n    sys.exit('only there')\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    import here_alone
+
+    report = small_plan(demo_folder, timesteps="0", stages=[here_alone.one]).run(tmp_path / "out", workers=1)
+    assert "cannot be loaded by this worker: SystemExit: only there." in str(report)
 
 
 @pytest.mark.parametrize(("kind", "value"), [("image", [[1, 2], [3]]), ("string", "\ud800")])

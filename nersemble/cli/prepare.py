@@ -271,6 +271,7 @@ def _stage(name: str) -> Any:
     import sys
 
     from ..errors import SelectionError
+    from ..prepare.said import said_by
 
     module, _, function = name.partition(":")
     if os.getcwd() not in sys.path:
@@ -278,8 +279,8 @@ def _stage(name: str) -> Any:
     problem = ""
     try:
         return getattr(importlib.import_module(module), function)
-    except Exception as error:  # noqa: BLE001 - whatever the module does when it is imported
-        problem = f"{type(error).__name__}: {error}"
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever the module does when it is imported
+        problem = said_by(error)
     raise SelectionError(f"--stage {name} cannot be had: {problem}. It is module:function, such as masks:matte.")
 
 

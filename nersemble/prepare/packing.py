@@ -58,7 +58,7 @@ def unpack_stages(text: str) -> tuple[Stage, ...]:
     problem = ""
     try:
         return pickle.loads(base64.b64decode(text))
-    except Exception as error:  # noqa: BLE001 - what it imports raises what it likes
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - what it imports raises what it likes
         problem = said_by(error)
     raise PrepareError(f"A stage cannot be loaded by this worker: {problem}. Is its module installed here?")
 

@@ -19,4 +19,5 @@ def without_urls(text: str) -> str:
 
 def said_by(error: BaseException) -> str:
     """What an exception says, with its kind in front."""
-    return f"{type(error).__name__}: {without_urls(str(error))}"
+    said = without_urls(str(error))
+    return f"{type(error).__name__}: {said}" if said else type(error).__name__
