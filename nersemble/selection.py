@@ -50,6 +50,8 @@ def parse_config_name(name: str) -> dict[str, str]:
     >>> parse_config_name("participant_50-60__camera_222200037")
     {'participants': '50-60', 'cameras': '222200037'}
     """
+    if not isinstance(name, str):
+        raise SelectionError(f"A config is a name such as 'participant_240', not {name!r}. Ids go to participants=.")
     parts: dict[str, str] = {}
     if name == EVERYTHING:
         return parts
@@ -121,7 +123,7 @@ def _words(written: Any, what: str) -> list[str]:
     """Flatten a written form into words: strings are split at commas, numbers become strings."""
     if isinstance(written, str):
         words = [word.strip() for word in written.split(",")]
-    elif isinstance(written, (bool, bytes, bytearray)) or written is None:
+    elif isinstance(written, (bool, bytes, bytearray, memoryview)) or written is None:
         raise SelectionError(f"{what} cannot be {written!r}.")
     elif isinstance(written, Iterable):
         words = [word for item in written for word in _words(item, what)]

@@ -208,6 +208,35 @@ def test_a_selection_may_be_any_iterable(demo_folder, participants, cameras):
     assert plan.selected["cameras"] == "222200037,222200042"
 
 
+@pytest.mark.parametrize("config", [240, ["participant_240"], b"participant_240"])
+def test_a_config_that_is_no_name_is_refused(demo_folder, config):
+    with pytest.raises(SelectionError, match="A config is a name such as 'participant_240', not"):
+        prepare.plan(config, data_dir=demo_folder)
+
+
+@pytest.mark.parametrize("data_dir", [5, b"/tmp", b"https://user:word@host/s3cret", "", ["/tmp"]])
+def test_a_folder_to_read_that_is_no_path_is_refused(demo_folder, data_dir):
+    with pytest.raises(SelectionError, match="data_dir is the path of a folder, not") as caught:
+        small_plan(data_dir)
+    assert "s3cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", [bytes, bytearray, memoryview])
+@pytest.mark.parametrize("name", ["participants", "sequences", "cameras"])
+def test_bytes_select_nothing(demo_folder, kind, name):
+    for value in (kind(b"240"), [kind(b"240")]):
+        with pytest.raises(SelectionError, match=f"{name} cannot be"):
+            small_plan(demo_folder, **{name: value})
+
+
+@pytest.mark.parametrize("workers", ["2", 0, -1, 1.5, True])
+def test_workers_that_are_no_number_are_refused(demo_folder, tmp_path, workers):
+    plan = small_plan(demo_folder)
+    for use in (plan.run, plan.verify):
+        with pytest.raises(SelectionError, match="workers is a number of 1 or more, not"):
+            use(tmp_path / "out", workers=workers)
+
+
 def test_webp_has_a_largest_picture(demo_folder):
     with pytest.raises(SelectionError, match="16383"):
         small_plan(demo_folder, scale=None, size=(16384, 100), image_format="webp")

@@ -201,7 +201,16 @@ def test_a_stage_cannot_change_the_pictures(demo_folder, tmp_path):
     assert all(row["first"] > 10 for row in seen)
 
 
-@pytest.mark.parametrize("columns", [{"a/b": "image"}, {"mask": "picture"}, {"frame": "image"}, {}])
+@pytest.mark.parametrize("one", [Counting(1).__call__, len, int, "look", None])
+def test_what_takes_no_attribute_is_no_stage(one):
+    with pytest.raises(SelectionError, match=f"takes attributes, which a {type(one).__name__} does not. Define one"):
+        prepare.stage(count="int32")(one)
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [{"a/b": "image"}, {"mask": "picture"}, {"frame": "image"}, {}, {"mask": ["image"]}, {"mask": 5}],
+)
 def test_columns_that_cannot_be_added_are_refused(columns):
     with pytest.raises(SelectionError, match=r"stage|column"):
         prepare.stage(**columns)

@@ -24,11 +24,14 @@ from .job import cache_folder
 from .names import check_config, config_name_of
 from .options import PrepareOptions, check_options
 from .plans import PreparePlan
+from .said import without_urls
 from .stages import Stage, check_stages
 from .unit import Unit, UnitVideo, cut
 
 #: Moments of a unit, about.
 CHUNK = 96
+#: What names nothing, though it can be read as a list of numbers.
+_BYTES = (bytes, bytearray, memoryview)
 
 
 def plan(
@@ -109,7 +112,7 @@ def _said(value: Any) -> str:
 
 def _listed(value: Any) -> Any:
     """What selects as a flat list, which can be read twice, if it is any iterable; sets in one order."""
-    if value is None or isinstance(value, (str, bytes)) or not isinstance(value, Iterable):
+    if value is None or isinstance(value, (str, *_BYTES)) or not isinstance(value, Iterable):
         return value
     parts = sorted(value, key=str) if isinstance(value, (set, frozenset)) else value
     flat: list[Any] = []
@@ -138,7 +141,7 @@ def source_folder(data_dir: str | os.PathLike[str] | None, from_cache: bool) -> 
     """The folder that videos are read from; None for what the access URL names.
 
     Raises:
-        SelectionError: If both are given, or ``data_dir`` is a URL.
+        SelectionError: If both are given, or ``data_dir`` is a URL, or no path.
         AssetNotFoundError: If nothing was downloaded into the cache.
     """
     if data_dir is not None and from_cache:
@@ -153,12 +156,15 @@ def source_folder(data_dir: str | os.PathLike[str] | None, from_cache: bool) -> 
         return folder
     if data_dir is None:
         return None
-    if "://" in os.fspath(data_dir):
+    place = os.fspath(data_dir) if isinstance(data_dir, (str, os.PathLike)) else None
+    if not place or not isinstance(place, str):
+        raise SelectionError(f"data_dir is the path of a folder, not {without_urls(repr(data_dir))}.")
+    if "://" in place:
         raise SelectionError(
             "data_dir is a folder on disk. The access URL is not passed here, where it would be stored: set it with "
             "`nersemble login`, or in NERSEMBLE_DATA_URL."
         )
-    return os.path.realpath(os.path.expanduser(os.fspath(data_dir)))
+    return os.path.realpath(os.path.expanduser(place))
 
 
 def _parse_without(without: Any) -> frozenset[AssetPath]:

@@ -115,8 +115,7 @@ def make_engine(engine: str | Engine, workers: int | None, options: dict[str, An
     Raises:
         SelectionError: If there is none, or it does not take an option.
     """
-    if workers is not None and (isinstance(workers, bool) or not isinstance(workers, int) or workers < 1):
-        raise SelectionError(f"workers is a number of 1 or more, not {workers!r}.")
+    check_workers(workers)
     if not isinstance(engine, str):
         if options or workers is not None:
             raise SelectionError("An engine of your own has its options already.")
@@ -136,6 +135,16 @@ def make_engine(engine: str | Engine, workers: int | None, options: dict[str, An
     if made is None:
         raise SelectionError(f"The engine {engine} was given options that it does not take: {problem}.")
     return made
+
+
+def check_workers(workers: Any) -> None:
+    """Check how many workers there are to be.
+
+    Raises:
+        SelectionError: If it is no number of them.
+    """
+    if workers is not None and (isinstance(workers, bool) or not isinstance(workers, int) or workers < 1):
+        raise SelectionError(f"workers is a number of 1 or more, not {workers!r}.")
 
 
 def _note(report: RunReport, state: RunProgress, result: UnitResult, pictures: int) -> None:

@@ -50,7 +50,16 @@ def stage(**columns: str) -> Callable[[Stage], Stage]:
     _check_columns(columns)
 
     def mark(function: Stage) -> Stage:
-        function.columns = columns  # type: ignore[attr-defined]
+        takes = callable(function)
+        try:
+            function.columns = columns  # type: ignore[attr-defined]
+        except (AttributeError, TypeError):  # of a method, or of what is not written in Python
+            takes = False
+        if not takes:
+            raise SelectionError(
+                f"A stage is a function that takes attributes, which a {type(function).__name__} does not. Define one "
+                "with def, which calls this."
+            )
         return function
 
     return mark
@@ -59,9 +68,9 @@ def stage(**columns: str) -> Callable[[Stage], Stage]:
 def _check_columns(columns: Any) -> None:
     if not isinstance(columns, Mapping) or not columns or not all(isinstance(name, str) for name in columns):
         raise SelectionError('A stage names the columns it adds: @nersemble.prepare.stage(mask="image").')
-    unknown = {kind for kind in columns.values() if kind not in KINDS}
+    unknown = {repr(kind): None for kind in columns.values() if not isinstance(kind, str) or kind not in KINDS}
     if unknown:
-        raise SelectionError(f"A column of a stage is one of {', '.join(KINDS)}, not {', '.join(map(repr, unknown))}.")
+        raise SelectionError(f"A column of a stage is one of {', '.join(KINDS)}, not {', '.join(unknown)}.")
     if not all(name.isidentifier() for name in columns):
         raise SelectionError("A column of a stage is named like a variable: letters, digits and underscores.")
     taken = sorted(TAKEN & set(columns))

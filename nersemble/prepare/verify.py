@@ -20,6 +20,7 @@ from ..progress import Count
 from ..units import format_bytes
 from .job import Job
 from .plans import PreparePlan
+from .run import check_workers
 from .shard import group_rows, is_undamaged, read_header
 from .target import PART, Target
 from .unit import Unit
@@ -133,7 +134,11 @@ def verify_shards(
 
     Returns:
         What was found; nothing is changed.  ``report.sound`` says whether all is well.
+
+    Raises:
+        SelectionError: If the folder or the number of workers is none.
     """
+    check_workers(workers)
     began = time.monotonic()
     target = Target(folder)
     job = plan.reading_job(target.text)
