@@ -122,6 +122,36 @@ class Sticky(LocalFileSystem):
         raise RuntimeError("not yours")
 
 
+def test_a_video_that_is_left_out_has_its_shards_made_anew_and_the_others_kept(demo_folder, tmp_path):
+    video = "240/sequences/EXP-1-head/images/cam_222200037.mp4"
+    options = {"sequences": "EXP-1-head,EMO-1*", "config_name": "some"}
+    whole, less = small_plan(demo_folder, **options), small_plan(demo_folder, without=[video], **options)
+    made(whole, tmp_path)
+    fewer = small_plan(demo_folder, cameras=["222200042"], **options)
+    for other in (fewer, prepare.PreparePlan.from_json(less.to_json())):  # which does not say what was left out
+        with pytest.raises(PrepareError, match="another selection, such as 240/E"):
+            claim(other, Target(tmp_path))
+    own = [unit.name for unit in less.units if unit.sequence == "EXP-1-head"]
+    before = digests(tmp_path)
+    report = less.run(tmp_path, workers=1)
+    assert (report.written, report.kept) == (len(own), len(less.units) - len(own))
+    assert report.kept
+    assert less.verify(tmp_path).sound
+    after = digests(tmp_path)
+    assert {name for name in after if after[name] != before[name]} == {f"some/{name}" for name in own}
+    assert whole.run(tmp_path, workers=1).written == len(own)  # once it was downloaded again
+    assert digests(tmp_path) == before
+
+
+def test_a_folder_whose_units_become_others_without_a_video_is_refused(demo_folder, tmp_path):
+    options = {"sequences": "EXP-1-head,EMO-1*", "config_name": "some", "cameras": "222200037"}
+    made(small_plan(demo_folder, **options), tmp_path)
+    before = digests(tmp_path)
+    with pytest.raises(PrepareError, match="another selection, such as 240/EXP-1-head"):
+        small_plan(demo_folder, without="240/sequences/EXP-1-head/images/cam_222200037.mp4", **options).run(tmp_path)
+    assert digests(tmp_path) == before
+
+
 @pytest.mark.parametrize("url", [False, True])
 def test_what_cannot_be_removed_is_left_and_in_nobodys_way(demo_folder, tmp_path, url):
     if not url and os.geteuid() == 0:

@@ -10,6 +10,7 @@ import re
 from functools import lru_cache
 
 from ..errors import PrepareError, SelectionError, StorageError
+from ..layout import AssetPath
 from .job import Job
 from .plans import PLAN_FILE, PreparePlan
 from .target import Target
@@ -123,7 +124,10 @@ def _unclaimed(plan: PreparePlan, target: Target) -> str:
 
 
 def _conflict(plan: PreparePlan, held: bytes) -> str:
-    """Why a plan does not go on with the shards of another one, whose file is ``held``; "" if it does."""
+    """Why a plan does not go on with the shards of another one, whose file is ``held``; "" if it does.
+
+    Units may have more cameras than before, and fewer where ``without=`` named their videos: those are made anew.
+    """
     try:
         before = PreparePlan.from_json(held)
     except (PrepareError, SelectionError):
@@ -136,10 +140,10 @@ def _conflict(plan: PreparePlan, held: bytes) -> str:
     now = {unit.name: unit for unit in plan.units}
     for unit in before.units:
         same = now.get(unit.name)
-        if same is None or same.stop != unit.stop or not _cameras(unit) <= _cameras(same):
+        if same is None or same.stop != unit.stop or not _videos(unit) <= _videos(same) | plan.left_out:
             return f"holds shards of another selection, such as {unit.name}, which this plan does not have as they are"
     return ""
 
 
-def _cameras(unit: Unit) -> set[str]:
-    return {video.camera for video in unit.videos}
+def _videos(unit: Unit) -> set[AssetPath]:
+    return {unit.asset(video) for video in unit.videos}

@@ -101,6 +101,7 @@ def plan(
         stages=functions,
         data_dir=None if data_dir is None else folder,
         from_cache=from_cache,
+        left_out=left_out,
     )
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from .. import __version__
 from ..errors import PrepareError
+from ..layout import AssetPath
 from .job import Job
 from .names import check_config
 from .options import PrepareOptions
@@ -37,6 +38,7 @@ class PreparePlan:
         stages: The stages themselves; they are not part of a plan read from a file.
         data_dir: The folder that videos are read from, where it is not what the access URL names; not part of the plan.
         from_cache: Whether they are read from the cache of `datasets`; not part of the plan.
+        left_out: Videos that ``without=`` named; not part of the plan.
     """
 
     config: str
@@ -49,6 +51,7 @@ class PreparePlan:
     stages: tuple[Stage, ...] = field(default=(), compare=False)
     data_dir: str | None = field(default=None, compare=False)
     from_cache: bool = field(default=False, compare=False)
+    left_out: frozenset[AssetPath] = field(default=frozenset(), compare=False)
 
     # --- what is in it ------------------------------------------------------------------------------------------------
 
