@@ -192,6 +192,12 @@ def test_a_video_that_is_not_selected_cannot_be_left_out(demo_folder):
         small_plan(demo_folder, without="240/sequences/EXP-1-head/images/cam_222200040.mp4")
 
 
+def test_leaving_out_every_video_is_refused(demo_folder):
+    videos = [f"240/sequences/EXP-1-head/images/cam_{serial}.mp4" for serial in SMALL["cameras"]]
+    with pytest.raises(SelectionError, match=r"without= \(--without\) leaves out every selected video"):
+        small_plan(demo_folder, without=videos)
+
+
 @pytest.mark.parametrize(
     ("participants", "cameras"),
     [

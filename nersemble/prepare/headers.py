@@ -60,7 +60,7 @@ class Headers:
         """Read the headers of videos.
 
         Raises:
-            SelectionError: If one that is to be left out is none of them.
+            SelectionError: If one that is to be left out is none of them, or none is left.
             FrameError: If one cannot be used.
             AssetNotFoundError: If none is there.
         """
@@ -68,6 +68,8 @@ class Headers:
         if unknown:
             raise SelectionError(f"{unknown[0]} is not among the selected videos, so it cannot be left out.")
         assets = [asset for asset in assets if asset not in self._left_out]
+        if not assets and self._left_out:
+            raise SelectionError("without= (--without) leaves out every selected video, so that nothing is left to do.")
         self._held = dict(zip(assets, map_on_threads(self._header, assets, WORKERS), strict=True))
         missing = [asset for asset, header in self._held.items() if header is None]
         missing += self._drop_uncalibrated()
