@@ -28,6 +28,7 @@ from nersemble.demo import read_identity
 from nersemble.errors import PrepareError, SelectionError, StorageError
 from nersemble.prepare.encode import encode_clip
 from nersemble.prepare.options import check_options
+from nersemble.prepare.shard import GROUP_BYTES
 from nersemble.prepare.target import Target
 from nersemble.video import resize_picture
 from nersemble.writers import this_process
@@ -496,6 +497,21 @@ def test_row_groups_stay_small(demo_folder, tmp_path):
             group = found.row_group(number)
             assert group.num_rows <= 256
             assert group.total_byte_size < 24 << 20
+
+
+@pytest.mark.parametrize("kind", prepare.options.ROWS)
+def test_row_groups_stay_small_whatever_stages_add(demo_folder, tmp_path, kind):
+    @prepare.stage(noise="image", name="string")
+    def large(image, background, camera, row):
+        noise = np.random.default_rng(0).integers(0, 256, (640, 640, 3), dtype=np.uint8)
+        return {"noise": noise, "name": "n" * 400_000}
+
+    options = {"rows": kind, "timesteps": "0:12", "scale": 0.1}
+    made(small_plan(demo_folder, stages=[large], **options), tmp_path)
+    groups = [pq.ParquetFile(path).metadata.row_group(0) for path in shards(tmp_path)]
+    each = 1_600_000 * {"frame": 1, "timestep": 2, "video": 12}[kind]
+    assert groups
+    assert all(group.total_byte_size < GROUP_BYTES + 1.1 * each for group in groups)
 
 
 def test_every_core_is_used_by_default_and_workers_by_one_thread(demo_folder, tmp_path):

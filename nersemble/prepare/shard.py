@@ -143,7 +143,7 @@ class ShardWriter:
         self.rows = 0
 
     def add(self, row: dict[str, Any], size: int) -> None:
-        """Add a row whose pictures have ``size`` bytes."""
+        """Add a row whose pictures, and what stages add to them, have ``size`` bytes."""
         self._rows.append(row)
         self._bytes += size
         if self._bytes >= GROUP_BYTES or len(self._rows) >= GROUP_ROWS:

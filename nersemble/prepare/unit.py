@@ -19,7 +19,7 @@ from ..layout import AssetPath, canonical_sequence
 from ..timesteps import Timesteps
 
 #: Counts up when the shard of an equal unit would come out differently.
-UNIT_VERSION = 3
+UNIT_VERSION = 4
 
 
 @dataclass(frozen=True)

@@ -114,7 +114,7 @@ class _Making:
         self.seconds[kind] += time.perf_counter() - began
 
     def rows(self) -> Iterator[tuple[dict[str, Any], int]]:
-        """The rows of the shard in their order, each with the bytes of its pictures."""
+        """The rows of the shard in their order, each with the bytes of its pictures and columns of stages."""
         kinds: dict[str, Callable[[], Iterator[tuple[dict[str, Any], int]]]] = {
             "frame": self._frames,
             "timestep": self._moments,
@@ -178,7 +178,7 @@ class _Making:
             for timestep, data, added in self._encoded(video, view):
                 frame = {"bytes": data, "path": self._stem(timestep, video.camera) + self._suffix}
                 ids = {**self._ids(), "camera": video.camera, "timestep": timestep}
-                yield {**ids, "frame": frame, **view.cells, **added}, len(data) + _bytes_of(added)
+                yield {**ids, "frame": frame, **view.cells, **added}, len(data) + _bytes_of(list(added.values()))
 
     def _moments(self) -> Iterator[tuple[dict[str, Any], int]]:
         held: dict[int, list[tuple[UnitView, _Kept, dict[str, Any]]]] = defaultdict(list)
@@ -201,7 +201,8 @@ class _Making:
                 }
                 for column in self._job.columns:
                     lists[column] = [added[column].get(spool) for _, _, added in parts]
-                yield {**self._ids(), "timestep": timestep, **lists}, sum(map(_bytes_of, ({"": f} for f in frames)))
+                size = _bytes_of([frames, *(lists[column] for column in self._job.columns)])
+                yield {**self._ids(), "timestep": timestep, **lists}, size
 
     def _clips(self) -> Iterator[tuple[dict[str, Any], int]]:
         for video in self._unit.videos:
@@ -216,7 +217,8 @@ class _Making:
             data = encode_clip(self._clip(video, view, timesteps, lists), fps, self._job.options, self.timed)
             clip = {"bytes": data, "path": self._stem(timesteps[0], video.camera) + ".mp4"}
             facts = {"timesteps": timesteps, "num_frames": len(timesteps), "fps": fps}
-            yield {**self._ids(), "camera": video.camera, "video": clip, **facts, **view.cells, **lists}, len(data)
+            size = len(data) + _bytes_of(list(lists.values()))
+            yield {**self._ids(), "camera": video.camera, "video": clip, **facts, **view.cells, **lists}, size
 
     def _clip(
         self, video: UnitVideo, view: UnitView, timesteps: list[int], lists: dict[str, list[Any]]
@@ -269,8 +271,13 @@ def _read(decoder: VideoDecoder, asset: AssetPath, timesteps: NDArray[np.int32])
         raise unusable(asset, problem)
 
 
-def _bytes_of(values: dict[str, Any]) -> int:
-    return sum(len(value["bytes"]) for value in values.values() if isinstance(value, dict))
+def _bytes_of(value: Any) -> int:
+    """How many bytes the pictures and texts in a value have, about."""
+    if isinstance(value, list):
+        return sum(map(_bytes_of, value))
+    if isinstance(value, dict):
+        return len(value["bytes"])
+    return len(value) if isinstance(value, str) else 0
 
 
 def _check_unchanged(path: str, video: UnitVideo, decoder: VideoDecoder) -> None:
