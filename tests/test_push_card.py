@@ -74,8 +74,10 @@ configs:
 """
 
 
-def test_what_others_wrote_in_the_head_stays_as_they_wrote_it(alice):
-    alice.put("README.md", f"---\n{THEIRS}---\n# Our heads\n\nWords.\n".encode())
+@pytest.mark.parametrize("blank", ["", "\n", " \n\t\n  "])
+def test_what_others_wrote_in_the_head_stays_as_they_wrote_it(alice, blank):
+    """Also behind blank space, where the hub reads a head all the same."""
+    alice.put("README.md", f"{blank}---\n{THEIRS}---\n# Our heads\n\nWords.\n".encode())
     alice.push()
     card = card_of(alice)
     head = head_of(card)

@@ -243,7 +243,7 @@ def section_of(text: str, config: str) -> str:
 def _split(card: str | None) -> tuple[Head, str]:
     """The YAML at the head of a card, and all that follows it, with one kind of line ends."""
     card = (card or "").removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
-    found = re.match(r"---[ \t]*\n(.*?)^---[ \t]*(?:\n|\Z)", card, re.DOTALL | re.MULTILINE)
+    found = re.match(r"\s*---[ \t]*\n(.*?)^---[ \t]*(?:\n|\Z)", card, re.DOTALL | re.MULTILINE)
     return (Head(""), card) if found is None else (Head(found[1]), card[found.end() :])
 
 

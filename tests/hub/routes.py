@@ -286,7 +286,7 @@ def resolve(call: Handler, name: str, revision: str, path: str) -> None:
 
 
 def validate_yaml(call: Handler) -> None:
-    lines = call.read_json().get("content", "").splitlines()
+    lines = call.read_json().get("content", "").lstrip().splitlines()
     warnings = []
     if not lines or lines[0].strip() != "---" or "---" not in [line.strip() for line in lines[1:]]:
         warnings.append({"message": "empty or missing yaml metadata in repo card"})
