@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import pty
 import re
 import shutil
 import signal
@@ -17,6 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from _terminals import in_terminal
 
 from nersemble.cli.options import join_assets
 from nersemble.demo import MISSING_VIDEO, DemoHandler, DemoServer
@@ -477,30 +477,6 @@ def test_a_reader_that_leaves_early_is_no_traceback(place, environ):
 
 
 # --- on a terminal ----------------------------------------------------------------------------------------------------
-
-
-def in_terminal(command: list[str], place: Path, environ: dict[str, str], typed: str = "") -> tuple[str, int]:
-    """Run a command with a terminal of 100 columns for all three streams, and type after the question."""
-    leader, follower = pty.openpty()
-    process = subprocess.Popen(
-        [*COMMAND, *command],
-        cwd=place,
-        env={**environ, "TERM": "xterm", "COLUMNS": "100"},
-        stdin=follower,
-        stdout=follower,
-        stderr=follower,
-        start_new_session=True,
-    )
-    os.close(follower)
-    shown = b""
-    with contextlib.suppress(OSError):  # how a terminal ends
-        while piece := os.read(leader, 65536):
-            shown += piece
-            if typed and b"[y/N]" in shown:
-                os.write(leader, typed.encode())
-                typed = ""
-    os.close(leader)
-    return shown.decode(errors="replace"), process.wait(timeout=60)
 
 
 def test_bars_on_a_terminal_show_bytes_files_and_what_failed(place, environ, demo_folder):

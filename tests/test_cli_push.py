@@ -15,6 +15,7 @@ import pytest
 from _codeblocks import REPOSITORY, marked, run_shell
 from _hub_cleaning import add_cleaning
 from _pushing import Pushing, small_shards
+from _terminals import in_terminal
 from hub import Hub
 
 from nersemble.layout import SERIALS
@@ -160,6 +161,18 @@ def test_preparing_what_could_not_be_pushed_makes_nothing(alice, demo_folder, tm
     for words in ((), ("--json",)):
         done = prepare(alice, demo_folder, out, "--push", "alice/open", "--dry-run", *words)
         assert (done.returncode, "is public" in done.stdout) == (1, True)
+
+
+@pytest.mark.parametrize("quiet", [True, False])
+def test_preparing_quietly_pushes_quietly(alice, demo_folder, tmp_path, quiet):
+    words = ("--participant", "240", "--sequence", "EXP-1-head", "--camera", SERIALS[8], "--timesteps", "0:1")
+    words = (*words, "--scale", "0.1", "--data-dir", str(demo_folder), "--push", "alice/faces", "--yes")
+    environ = {**alice.hub.environment(alice.token), "PYTHONPATH": str(REPOSITORY)}
+    shown, code = in_terminal(["prepare", "made", *words, *(["--quiet"] if quiet else [])], tmp_path, environ)
+    assert code == 0, shown
+    assert alice.repo.private
+    assert ("Sending" in shown) != quiet
+    assert shown == "" or not quiet
 
 
 def test_preparing_for_an_organisation_of_many_needs_their_number(alice, demo_folder, tmp_path):

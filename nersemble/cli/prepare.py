@@ -191,7 +191,9 @@ def _go(plan: PreparePlan, call: _Call) -> int:
     )
     checked = plan.verify(place) if report.complete else None
     sound = checked is not None and checked.sound
-    pushed = plan.push(place, call.repo, members=call.members) if call.repo is not None and sound else None
+    pushed = None
+    if call.repo is not None and sound:
+        pushed = plan.push(place, call.repo, members=call.members, progress=shown)
     parts = {"run": report, "verify": checked, "push": pushed}
     if call.as_json:
         options.print_json({name: None if part is None else part.as_dict() for name, part in parts.items()})
