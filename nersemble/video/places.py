@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from .entry import is_clean_start
 from .orders import PictureOrders, Place
 from .packets import MAX_REORDER, PacketIndex, PacketReader
 from .slices import resets_counts
@@ -61,7 +62,7 @@ class Places:
             self._group = _Group(packet, place.order)
         self._counts[packet] = self._group, place.order
         self._group.step = math.gcd(self._group.step, place.order - self._group.order)
-        return self._is_misplaced(packet, place)
+        return self._is_misplaced(packet, place, data)
 
     def suspects(self, target: int) -> bool:
         """Whether the time of a packet says another place than its picture does, which a file may do by gaps in both.
@@ -79,10 +80,12 @@ class Places:
         """Note that all pictures of a group came out in order: places are counted with gaps in this file."""
         self._sparse = True
 
-    def _is_misplaced(self, packet: int, place: Place) -> bool:
+    def _is_misplaced(self, packet: int, place: Place, data: bytes) -> bool:
         """Whether a keyframe is said to come elsewhere than behind all in front of it, and what leads it."""
-        if not (place.anew or packet == self._origin) or packet in self._placed or not self._index.shown.all():
-            return False  # the times of hidden ones can be anything
+        if packet in self._placed or not self._index.shown.all():  # the times of hidden ones can be anything
+            return False
+        if not (place.anew or packet == self._origin or self._is_open_keyframe(packet, data)):
+            return False
         leading = int(self._index.rank[packet]) - packet
         if place.anew and leading == 0:
             return False
@@ -93,6 +96,15 @@ class Places:
         self._placed.add(packet)
         # They come at once, as a rule; if not, all are looked at that can.
         return not any(self._leading(packet, most) in (leading, None) for most in (leading + 1, MAX_REORDER))
+
+    def _is_open_keyframe(self, packet: int, data: bytes) -> bool:
+        """Whether all in front of a packet comes before it, as is so of keyframes of HEVC of any kind (7.4.2.2)."""
+        codec = self._index.codec
+        return (
+            codec == "hevc"
+            and bool(self._index.keyframe[packet])
+            and is_clean_start(codec, self._index.extradata, data)
+        )
 
     def _leading(self, keyframe: int, most: int) -> int | None:
         """How many of the packets behind a keyframe, up to ``most`` and the next one, hold pictures that lead it."""
