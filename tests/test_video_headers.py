@@ -18,6 +18,7 @@ from _videos import (
     decode_all,
     encode,
     frames_span,
+    number_in,
     overwrite,
     replace,
     with_co64,
@@ -78,15 +79,11 @@ def test_a_damaged_header_is_a_sentence_or_no_damage(plain, tmp_path, kind, sour
     path.write_bytes(data)
     given: Any = {"path": path, "file object": io.BytesIO(data), "server": RemoteBytes(data)}[source]
     try:
-        truth = decode_all(path)
-    except (OSError, ValueError, IndexError, av.error.FFmpegError):
-        truth = []
-    try:
         with VideoDecoder(given) as decoder:
-            pictures = [decoder.get_frame_at(timestep) for timestep in range(len(decoder))]
+            numbers = [number_in(decoder.get_frame_at(timestep)) for timestep in range(len(decoder))]
     except FrameError:
         return
-    assert all(np.array_equal(*pair) for pair in zip(pictures, truth, strict=True))
+    assert numbers == list(range(24))[-len(numbers) :]
 
 
 def test_an_empty_packet_is_no_picture(plain, tmp_path):
