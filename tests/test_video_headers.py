@@ -12,6 +12,7 @@ from fractions import Fraction
 from typing import Any
 
 import av
+import av.logging
 import numpy as np
 import pytest
 from _videos import (
@@ -184,6 +185,18 @@ def test_a_process_that_has_ffmpeg_log_is_not_held_up(tmp_path):
     path.write_bytes(remuxed(data, "mp4", 70, 10.5))
     done = subprocess.run([sys.executable, "-c", LOGGING, str(path)], capture_output=True, text=True, timeout=120)
     assert done.stdout == "read\n", done.stderr
+
+
+def test_a_decoder_of_two_threads_takes_one_once_ffmpeg_logs(plain):
+    with VideoDecoder(io.BytesIO(plain), threads=2) as decoder:
+        assert decoder.get_frame_at(20).shape == (64, 96, 3)
+        assert decoder._engine._threads == 2
+        av.logging.set_level(av.logging.ERROR)
+        try:
+            assert number_in(decoder.get_frame_at(0)) == 0
+        finally:
+            av.logging.set_level(None)
+        assert decoder._engine._threads == 1
 
 
 def cut_at_second_keyframe(data: bytes) -> bytes:

@@ -264,7 +264,7 @@ class PictureDecoder:
     def _begin(self, threads: int) -> None:
         """Make the codec ready for a first packet; one with more threads than needed serves once more, not twice."""
         if av.logging.get_level() is not None:  # what threads of a codec log waits for this one, and may wait for ever
-            threads = 1
+            threads = self._asked = 1
         enough = range(threads, max(threads, self._asked) + 1)
         self._asked = threads
         if self._context is None or self._threads not in enough or self._has_other_sets:
