@@ -9,7 +9,6 @@ import contextlib
 import importlib
 import os
 import secrets
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import Any
 from ..cores import usable_cores
 from ..errors import PrepareError, SelectionError
 from ..prepare.job import Job, UnitResult
+from ..prepare.scratch import scratch_folder
 from ..prepare.unit import Unit
 from ..prepare.whole import are_whole
 from .crew import run_crew
@@ -77,7 +77,7 @@ class DatatroveEngine:
         """
         if self.executor == "slurm":
             return self._submit(job, units, done)
-        with tempfile.TemporaryDirectory(prefix="nersemble-") as scratch:
+        with scratch_folder("work") as scratch:
             folder = _new_folder(job, self.logging_dir or Path(scratch))
             write_work(folder, job, units)
             run_crew("nersemble.engines.rank", [str(folder)], self.workers or usable_cores(), job, units, done)

@@ -13,6 +13,7 @@ from ..errors import PrepareError, SelectionError, StorageError
 from ..layout import AssetPath
 from .job import Job
 from .plans import PLAN_FILE, PreparePlan
+from .scratch import sweep_scratch
 from .target import Target
 from .unit import Unit
 from .whole import are_whole
@@ -46,6 +47,7 @@ def claim(plan: PreparePlan, target: Target) -> None:
                 f"Another run, of a plan with other options, has just begun in {target.shown}/{plan.config}. {_INSTEAD}"
             )
     target.sweep(plan.config)
+    sweep_scratch()
 
 
 def refusal(plan: PreparePlan, target: Target) -> str:

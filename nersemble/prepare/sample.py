@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
-import sys
-import tempfile
 from dataclasses import dataclass, replace
 
 from ..cores import usable_cores
 from ..errors import PrepareError
 from ..units import format_bytes
+from .job import UnitResult
 from .plans import PreparePlan
+from .run import make_engine
+from .scratch import scratch_folder, sweep_scratch
+from .target import Target
 from .unit import Unit
-from .work import run_unit
 
 #: Stretches that are sampled, cameras and moments of each.
 PLACES, CAMERAS, MOMENTS = 3, 2, 6
@@ -57,19 +57,12 @@ def estimate(plan: PreparePlan, workers: int | None = None) -> PrepareEstimate:
     count = min(workers or usable_cores(), len(plan.units))
     pictures, size = 0, 0
     each: dict[str, float] = {}
-    with tempfile.TemporaryDirectory(prefix="nersemble-sample-") as folder:
-        job = plan.job(folder)
-        units = _spread(plan)
-        with contextlib.redirect_stdout(sys.stderr):  # what stages print is no part of a command's answer
-            run_unit(plan.job(f"{folder}/first"), units[0])  # what is loaded once, is not counted for every picture
-            results = [run_unit(job, unit) for unit in units]
-        for unit, result in zip(units, results, strict=True):
-            if result.outcome == "failed":
-                raise PrepareError(f"A sample of {unit.name} cannot be made: {result.reason}")
-            pictures += result.pictures
-            size += result.bytes
-            for kind, seconds in result.seconds.items():
-                each[kind] = each.get(kind, 0.0) + seconds
+    sweep_scratch()
+    for result in _made(plan, _spread(plan)):
+        pictures += result.pictures
+        size += result.bytes
+        for kind, seconds in result.seconds.items():
+            each[kind] = each.get(kind, 0.0) + seconds
     scale = plan.pictures / pictures
     return PrepareEstimate(
         bytes=round(size * scale),
@@ -78,6 +71,32 @@ def estimate(plan: PreparePlan, workers: int | None = None) -> PrepareEstimate:
         pictures=pictures,
         seconds_each={kind: seconds / pictures for kind, seconds in each.items()},
     )
+
+
+def _made(plan: PreparePlan, units: list[Unit]) -> list[UnitResult]:
+    """What comes of units whose shards are thrown away.
+
+    A worker makes them, as it makes all others: a stage reaches neither this process nor its input and output.
+
+    Raises:
+        PrepareError: If one cannot be made.
+    """
+    results: list[UnitResult] = []
+
+    def done(result: UnitResult) -> bool:
+        results.append(result)
+        target.remove(f"{plan.config}/{result.unit}")  # before the next one is begun, which may be of the same name
+        return result.outcome != "failed"
+
+    first = units[0].timesteps(plan.options.wanted, units[0].stop)[0]
+    loads = replace(units[0], stop=int(first) + 1)  # what is loaded once, is not counted for every picture
+    with scratch_folder("sample") as folder:
+        target = Target(folder)
+        make_engine("local", 1, {}).run(plan.job(folder), [loads, *units], done)
+    failed = next((one for one in results if one.outcome == "failed"), None)
+    if failed is not None:
+        raise PrepareError(f"A sample of {failed.unit} cannot be made: {failed.reason}")
+    return results[1:]
 
 
 def _spread(plan: PreparePlan) -> list[Unit]:

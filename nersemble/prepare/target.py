@@ -250,11 +250,11 @@ class Target:
         for name in filter(is_abandoned, self.names(below)):
             with contextlib.suppress(OSError):
                 self.remove(name)
-        if self._fs is not None:
-            for path in Path(tempfile.gettempdir()).glob(f"{_ON_ITS_WAY}*{PART}"):
-                with contextlib.suppress(OSError):
-                    if is_abandoned(path.name):
-                        path.unlink()
+        # Wherever this run writes to: the one that was killed may have been on its way elsewhere, and these are faces.
+        for path in Path(tempfile.gettempdir()).glob(f"{_ON_ITS_WAY}*{PART}"):
+            with contextlib.suppress(OSError):
+                if is_abandoned(path.name):
+                    path.unlink()
 
     def write_text(self, name: str, text: str) -> None:
         """Write a small text file."""
