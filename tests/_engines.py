@@ -24,8 +24,10 @@ import pyarrow.parquet as pq
 import pytest
 
 import nersemble.prepare
+from nersemble.demo import DemoServer
 from nersemble.layout import SERIALS
 from nersemble.prepare.work import run_unit
+from nersemble.transport import policy
 
 CAMERAS = list(SERIALS[4:7])
 #: Seconds until something that hangs fails its test; a busy machine may be slow.
@@ -330,6 +332,38 @@ class EngineConformance:
         assert min(times.values()) >= 1
         assert sum(times.values()) - len(times) <= (20 - DRIVERS) + DRIVERS * self.OPTIONS["workers"]
         running.wait_until_nothing_is_left()
+
+
+# --- a server that fails ----------------------------------------------------------------------------------------------
+
+
+@nersemble.prepare.stage(seen="int32")
+def hasty(image, background, camera, row) -> dict[str, int]:
+    """Lets a worker that has made a picture try again at once what fails."""
+    policy.FIRST_PAUSE = 0.001
+    return {"seen": 1}
+
+
+def check_a_server_that_dies(demo_folder: Path, folder: Path, monkeypatch: Any, **options: Any) -> None:
+    """It stops the run, which goes on once it is there again."""
+    monkeypatch.setattr(policy, "FIRST_PAUSE", 0.001)
+    with DemoServer(demo_folder) as server:
+        monkeypatch.setenv("NERSEMBLE_DATA_URL", server.url)
+        plan = plan_of(None, folder / "notes", stages=[hasty])
+        report = plan.run(
+            folder / "out", progress=False, watch=lambda state: state.files_done == 4 and server.close(), **options
+        )
+        assert "the server failed 12 units in a row, and others too; the last one so: nersemble://" in report.stopped
+        assert "could not be reached" in report.stopped
+        assert secret_of(server) not in str(report)
+        assert report.written >= 4
+        assert report.not_tried > 0
+        assert report.written + len(report.failed) + report.not_tried == len(plan.units)
+        assert "run it again: it makes only what is not there" in str(report)
+        server.start()
+        again = plan.run(folder / "out", progress=False, **options)
+        assert again.complete
+        assert again.kept >= report.written  # and what was under way when it stopped
 
 
 # --- the access URL ---------------------------------------------------------------------------------------------------

@@ -11,7 +11,16 @@ import sys
 from pathlib import Path
 
 import pytest
-from _engines import EngineConformance, hashes, in_arguments, in_files, plan_of, secret_of, wait_for
+from _engines import (
+    EngineConformance,
+    check_a_server_that_dies,
+    hashes,
+    in_arguments,
+    in_files,
+    plan_of,
+    secret_of,
+    wait_for,
+)
 
 from nersemble.errors import PrepareError, SelectionError
 
@@ -56,6 +65,9 @@ class TestLocalExecutor(EngineConformance):
         assert list((tmp_path / "logs").rglob("*.json"))
         assert not in_files(secret, tmp_path)
         assert "".join(capfd.readouterr()) == ""
+
+    def test_a_server_that_dies_stops_the_run_which_goes_on_later(self, demo_folder, tmp_path, monkeypatch):
+        check_a_server_that_dies(demo_folder, tmp_path, monkeypatch, **self.OPTIONS)
 
     def test_a_killed_driver_leaves_nothing(self, driver, tmp_path):
         running = driver()

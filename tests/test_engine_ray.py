@@ -13,7 +13,17 @@ from pathlib import Path
 
 import pytest
 import ray
-from _engines import Driver, EngineConformance, hashes, in_arguments, in_files, plan_of, secret_of, wait_for
+from _engines import (
+    Driver,
+    EngineConformance,
+    check_a_server_that_dies,
+    hashes,
+    in_arguments,
+    in_files,
+    plan_of,
+    secret_of,
+    wait_for,
+)
 from ray.cluster_utils import Cluster
 
 import nersemble.prepare
@@ -156,6 +166,12 @@ def test_a_ray_of_its_own_is_silent_on_loopback_and_knows_no_access_url(access, 
     usage = [json.loads(path.read_text()) for path in ray_folder.rglob("usage_stats.json")]
     assert not [one for one in usage if one["success"]]
     driver.wait_until_nothing_is_left()
+
+
+def test_a_server_that_dies_stops_the_run_which_goes_on_later(demo_folder, ray_folder, tmp_path, monkeypatch):
+    for name, value in {**QUIET, "PYTHONPATH": PATHS}.items():
+        monkeypatch.setenv(name, value)
+    check_a_server_that_dies(demo_folder, tmp_path, monkeypatch, engine="ray", workers=2)
 
 
 def test_a_killed_driver_takes_a_ray_of_its_own_with_it(demo_folder, ray_folder, tmp_path):

@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 from _engines import (
     EngineConformance,
+    check_a_server_that_dies,
     hashes,
+    hasty,
     in_arguments,
     in_files,
     plan_of,
@@ -20,8 +22,11 @@ from _engines import (
 )
 
 import nersemble.prepare
+from nersemble.demo import DemoServer
+from nersemble.demo.handler import DemoHandler
 from nersemble.engines.worker import make_for
 from nersemble.errors import PrepareError, SelectionError
+from nersemble.transport import policy
 
 LOCAL = {"engine": "local", "workers": 2}
 
@@ -177,6 +182,34 @@ def test_a_dead_worker_is_noticed_while_its_children_live_and_they_are_ended(dem
     assert report.complete
     place = Path("/proc", (tmp_path / "note").read_text(), "stat")
     assert not place.exists() or place.read_text().rpartition(")")[2].split()[0] == "Z"
+
+
+def test_a_server_that_dies_stops_the_run_which_goes_on_later(demo_folder, tmp_path, monkeypatch):
+    check_a_server_that_dies(demo_folder, tmp_path, monkeypatch, **LOCAL)
+
+
+def test_a_server_that_fails_for_one_participant_alone_stops_nothing(demo_folder, tmp_path, monkeypatch):
+    class Failing(DemoHandler):
+        now = False
+
+        def respond(self, path):
+            if self.now and path.startswith("240/sequences"):
+                self.send_status(500, "no")
+            else:
+                self.send_file(path)
+
+    monkeypatch.setattr(policy, "FIRST_PAUSE", 0.001)
+    with DemoServer(demo_folder, handler=Failing) as server:
+        monkeypatch.setenv("NERSEMBLE_DATA_URL", server.url)
+        plan = plan_of(None, tmp_path / "notes", stages=[hasty], chunk=4)
+        due = {unit.name for unit in plan.units if unit.participant == 240}
+        assert len(due) >= 12  # which would be enough
+        Failing.now = True
+        report = plan.run(tmp_path / "out", progress=False, **LOCAL)
+    assert set(report.failed) == due
+    assert "HTTP 500" in str(report)
+    assert (report.stopped, report.not_tried) == ("", 0)
+    assert report.written == len(plan.units) - len(due)
 
 
 def test_the_access_url_goes_to_workers_in_their_environment_alone(access, tmp_path, capfd):

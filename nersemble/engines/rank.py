@@ -17,6 +17,7 @@ from typing import Any
 
 from .. import __version__
 from ..errors import PrepareError
+from ..prepare.halt import Halt, asks_elsewhere
 from ..prepare.job import Job, UnitResult
 from ..prepare.unit import Unit
 from .worker import main as run_worker
@@ -62,12 +63,19 @@ class UnitStep:
         """
         work = _read_work(self.folder)
         place = Path(self.folder) / RESULTS / f"{rank:06d}.jsonl"
+        halt = Halt(1, lambda failed: _serves_others(work, failed))
         with open(place, "w", encoding="utf-8", buffering=1) as results:
             for unit in work["units"][rank::world_size]:
                 result = make_for(work["version"], tuple(work["told"]), unit)
                 results.write(result.to_json() + "\n")
-                if result.stops:
-                    raise PrepareError(result.reason)
+                reason = result.reason if result.stops else halt.reason_after(result)
+                if reason:
+                    raise PrepareError(reason)
+
+
+def _serves_others(work: dict[str, Any], failed: set[str]) -> bool:
+    """Whether the server answers this machine for other videos than those of some units."""
+    return asks_elsewhere(Job.from_json(work["told"][1]), list(map(Unit.from_dict, work["units"])))(failed)
 
 
 def main() -> None:

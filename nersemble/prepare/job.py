@@ -110,6 +110,7 @@ class UnitResult:
         bytes: Length of its shard.
         reason: Why it failed.
         stops: Whether every other unit would fail for the same reason: no access, a full disk.
+        unserved: Whether it failed for the server, which could not be reached or broke off.
         seconds: How long each kind of work took.
     """
 
@@ -120,6 +121,7 @@ class UnitResult:
     bytes: int = 0
     reason: str = ""
     stops: bool = False
+    unserved: bool = False
     seconds: dict[str, float] = field(default_factory=dict)
 
     def to_json(self) -> str:

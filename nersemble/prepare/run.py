@@ -10,9 +10,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
+from ..cores import usable_cores
 from ..errors import SelectionError, StorageError
 from ..units import format_bytes
 from .claim import claim
+from .halt import Halt, asks_elsewhere
 from .job import Job, UnitResult
 from .plans import PreparePlan
 from .report import RunProgress, RunReport, UnitEvent
@@ -90,10 +92,12 @@ def run_plan(
     report = RunReport(target.shown)
     state = RunProgress(len(plan.units), pictures_total=plan.pictures)
     sizes = {unit.name: unit.pictures(plan.options.wanted) for unit in plan.units}
+    halt = Halt(getattr(running, "workers", None) or usable_cores(), asks_elsewhere(job, plan.units))
     with display(kind_for(progress), verb="Preparing") as shown:
 
         def done(result: UnitResult) -> bool:
             _note(report, state, result, sizes[result.unit])
+            report.stopped = report.stopped or halt.reason_after(result)
             shown.file(UnitEvent(result.unit, result.outcome, result.bytes, result.reason))
             shown.update(state)
             if watch is not None:

@@ -19,7 +19,15 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from ..errors import AccessError, AssetNotFoundError, FrameError, NersembleError, PrepareError, StorageError
+from ..errors import (
+    AccessError,
+    AssetNotFoundError,
+    FrameError,
+    NersembleError,
+    PrepareError,
+    StorageError,
+    TransportError,
+)
 from ..layout import AssetPath, canonical_sequence
 from ..memory import give_back
 from ..opening import START_READ, open_video
@@ -50,18 +58,18 @@ def run_unit(job: Job, unit: Unit) -> UnitResult:
     Returns:
         What came of it.  Whatever this package raises is a failed unit, not an exception.
     """
-    told, problem, stops = UnitResult(unit.name, "failed"), "", False
+    problem, stops, unserved = "", False, False
     try:
         return _run(job, unit)
     except NersembleError as error:
-        problem = str(error)
+        problem, unserved = str(error), isinstance(error, TransportError)
         stops = isinstance(error, (AccessError, FolderTakenError))
         stops |= isinstance(error, StorageError) and error.errno in _STOPPING
     except MemoryError:
         problem = "the memory is not enough. Take fewer workers"
     except Exception as error:  # noqa: BLE001 - a library's: of an encoder, say, that does not take this size
         problem = said_by(error)
-    return UnitResult(unit.name, told.outcome, reason=problem, stops=stops)
+    return UnitResult(unit.name, "failed", reason=problem, stops=stops, unserved=unserved)
 
 
 def _run(job: Job, unit: Unit) -> UnitResult:
