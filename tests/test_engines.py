@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -160,6 +161,43 @@ def test_a_stage_may_print_and_read(demo_folder, tmp_path, capfd):
     out, err = capfd.readouterr()
     assert not out
     assert set(err.replace("ready", " ready ").split()) == {"ready"}  # of two workers, whose lines may run together
+
+
+@nersemble.prepare.stage(seen="int32")
+def closing(image, background, camera, row):
+    if row["participant"] == 50 and row["timestep"] == 5:
+        os.closerange(3, 256)  # as what makes itself a daemon does
+        time.sleep(60)
+    return {"seen": 1}
+
+
+def test_a_stage_that_closes_a_workers_descriptors_is_not_taken_for_a_lack_of_memory(demo_folder, tmp_path):
+    plan = plan_of(demo_folder, tmp_path / "notes", participants=50, sequences="EXP-1-head", stages=[closing])
+    report = plan.run(tmp_path / "out", progress=False, **LOCAL)
+    assert len(report.failed) == 1
+    assert "3 workers died of it, the last once its pipe was closed. Does a stage close descriptors" in str(report)
+    assert "memory" not in str(report)
+
+
+#: Runs a plan, and writes down what came of it where no stream is needed.
+CLOSED = """
+import sys
+import nersemble
+plan = nersemble.prepare.plan(
+    "participant_240__sequence_EXP-1-head", cameras="222200037", scale=0.25, timesteps="0:6", data_dir=sys.argv[1]
+)
+report = plan.run(sys.argv[2], workers=1, progress=False)
+with open(sys.argv[2] + ".txt", "w") as file:
+    file.write(str(report))
+"""
+
+
+@pytest.mark.parametrize("streams", ["2>&-", ">&-", "<&-", "<&- >&- 2>&-"])
+def test_a_run_needs_none_of_the_standard_streams(demo_folder, tmp_path, streams):
+    words = [sys.executable, "-c", CLOSED, str(demo_folder), str(tmp_path / "out")]
+    done = subprocess.run(["sh", "-c", f'exec "$@" {streams}', "sh", *words], stdin=subprocess.DEVNULL, timeout=120)
+    assert done.returncode == 0
+    assert "1 shards, 6 rows" in (tmp_path / "out.txt").read_text()
 
 
 @nersemble.prepare.stage(seen="int32")

@@ -23,6 +23,8 @@ from .worker import unit_line
 
 #: One core each: the others are theirs.
 THREADS = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}
+#: Seconds that a process may take to end once its output has.
+ENDING = 2.0
 #: Without the working directory, whose modules are not meant, in front of what the caller imports from.
 CODE = (
     "import sys; sys.path[0] or sys.path.pop(0); import json; sys.path[:] = json.loads(sys.argv.pop(1)); "
@@ -41,12 +43,14 @@ class WorkerProcess:
             [sys.executable, "-c", CODE.format(module=module), path, *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            stderr=_stderr(),
             env={**os.environ, **THREADS},
             # Ctrl-C is the caller's, who ends these, and what they have started.
             start_new_session=True,
         )
         os.set_blocking(self.output.fileno(), False)
         self._heard = b""
+        self._closed = False
         self.task: tuple[Unit | None, int] = (None, 0)
         self.ready = self.died = False
         self._send(job.to_json().encode())
@@ -65,6 +69,8 @@ class WorkerProcess:
     def why(self) -> str:
         """How it ended, in words."""
         code = self._process.wait()
+        if self._closed:
+            return "the last once its pipe was closed. Does a stage close descriptors that are not its own?"
         if code == -signal.SIGKILL:
             return "the last with SIGKILL, as of a machine short of memory: take fewer workers"
         return f"the last with {signal.Signals(-code).name if code < 0 else f'exit status {code}; see above'}"
@@ -94,12 +100,30 @@ class WorkerProcess:
 
     def end(self) -> None:
         """End it and what it has started, whatever they are at."""
+        if self.died:
+            # Its output ends with a process, or a moment earlier; if it lives on, what ends it below is not why.
+            try:
+                self._process.wait(ENDING)
+            except subprocess.TimeoutExpired:
+                self._closed = True
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
         for pipe in (self._process.stdin, self._process.stdout):
             with contextlib.suppress(BrokenPipeError):  # what it was not told any more
                 _pipe(pipe).close()
+
+
+def _stderr() -> int | None:
+    """Where its messages go: where this process's do, and nowhere if that was closed (``2>&-``).
+
+    What has that number then is any file that was opened since.
+    """
+    try:
+        os.fstat(2)
+    except OSError:
+        return subprocess.DEVNULL
+    return subprocess.DEVNULL if sys.__stderr__ is None else None
 
 
 def _pipe(pipe: IO[bytes] | None) -> IO[bytes]:

@@ -10,7 +10,6 @@ import contextlib
 import json
 import os
 import platform
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from functools import lru_cache
@@ -68,10 +67,10 @@ def main(make: Callable[[Job, Unit], UnitResult] = run_unit) -> None:
         make: Makes a unit.
     """
     # A stage may print and read: it does neither to the driver.
-    answers, lines = os.dup(sys.stdout.fileno()), os.fdopen(os.dup(sys.stdin.fileno()), "rb")
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    answers, lines = os.dup(1), os.fdopen(os.dup(0), "rb")
+    os.dup2(2, 1)
     with open(os.devnull, "rb") as nothing:
-        os.dup2(nothing.fileno(), sys.stdin.fileno())
+        os.dup2(nothing.fileno(), 0)
     be_worker()
     text = lines.readline()
     if not text:  # the driver has gone, here as below
