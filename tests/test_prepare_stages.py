@@ -185,6 +185,76 @@ def test_a_stage_of_a_script_brings_along_what_it_refers_to(demo_folder, tmp_pat
     assert {row["count"] for row in rows(tmp_path / "out")} == {6 + 4 + 1 + 2}
 
 
+#: A script whose stage loads a model at its first call, which cannot be sent, and which tells the hashes of its plans.
+LOADING = """
+import sys, threading
+from nersemble import prepare
+
+class Model:
+    def __init__(self):
+        self.thread = threading.current_thread()
+        self.file = open(__file__)
+
+_model = None
+
+@prepare.stage(count="int32")
+def count(image, background, camera, row):
+    load()
+    return {"count": _calls + len(_model.file.name[:0])}
+
+def load():
+    global _model, _calls
+    if _model is None:
+        _model, _calls = Model(), 0
+    _calls += 1
+
+def planned():
+    return prepare.plan(
+        "participant_240__sequence_EXP-1-head", cameras="222200037", timesteps="0::20", scale=0.25, rows="frame",
+        data_dir=sys.argv[1], stages=[count],
+    )
+
+if __name__ == "__main__":
+    options = {"engine": sys.argv[3], "workers": 1, "progress": False}
+    first = planned()
+    print(first.hash)
+    first.run(sys.argv[2], **options).raise_if_incomplete()
+    count(None, None, None, {})
+    again = planned()
+    print(again.hash)
+    for folder in (sys.argv[2], sys.argv[2] + "-again"):
+        report = again.run(folder, **options)
+        report.raise_if_incomplete()
+        print(report.kept)
+"""
+
+
+def test_a_model_that_a_stage_loads_when_it_is_first_called_is_no_part_of_it(demo_folder, tmp_path):
+    """Neither in the process that called it, nor in a new one; and workers load their own."""
+    (tmp_path / "script.py").write_text(LOADING)
+    command = [sys.executable, str(tmp_path / "script.py"), str(demo_folder)]
+    told = []
+    for kept in ("0", "1"):
+        done = subprocess.run([*command, str(tmp_path / "out"), "local"], capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        told.append(done.stdout.split())
+        assert told[-1][2:] == ["1", kept]
+    assert len({one for hashes in told for one in hashes[:2]}) == 1
+    for folder in ("out", "out-again"):
+        assert [row["count"] for row in rows(tmp_path / folder)] == [1, 2]
+
+
+def test_what_a_stage_does_not_assign_itself_is_still_part_of_it(demo_folder, monkeypatch):
+    def set_limit(value):
+        global LIMIT
+        LIMIT = value
+
+    before = small_plan(demo_folder, stages=[limited]).hash
+    monkeypatch.setitem(globals(), "LIMIT", LIMIT)
+    set_limit(5)
+    assert small_plan(demo_folder, stages=[limited]).hash != before
+
+
 @prepare.stage(first="float64")
 def scribbling(image, background, camera, row):
     with contextlib.suppress(ValueError):

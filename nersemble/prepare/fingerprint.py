@@ -12,12 +12,13 @@ import json
 import re
 import types
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from typing import Any
 
 import numpy as np
 
 from ..errors import SelectionError, StageWarning
+from .assigned import assigned_by, content_of, functions_of, keep_first, nested
 from .owners import package_of
 from .stages import Stage
 from .told import Values, is_own, mix, name_of
@@ -34,7 +35,8 @@ def describe_stage(one: Stage) -> dict[str, Any]:
 
     That is its source, and its ``version`` if it has one; else the values that it refers to (globals, closures,
     defaults, attributes, arguments of a ``functools.partial``), the caller's own functions, classes and modules among
-    them in the same way, and the versions of packages. Warns of values that only their type tells.
+    them in the same way, and the versions of packages. Globals that this code assigns are told by name alone. Warns of
+    values that only their type tells.
 
     Raises:
         SelectionError: If its source cannot be read, and it has no ``version`` to tell it by.
@@ -50,7 +52,8 @@ def describe_stage(one: Stage) -> dict[str, Any]:
         )
     told = str(version)
     if version is None:
-        values = References()
+        keep_first(one)  # of functions that were not there yet when it became a stage
+        values = References(assigned_by(one))
         told = values.tell(one, "")
         if values.untold:
             untold = list(dict.fromkeys(values.untold))
@@ -66,7 +69,15 @@ def describe_stage(one: Stage) -> dict[str, Any]:
 
 
 class References(Values):
-    """Tells code too: the caller's own by its source and what it refers to, that of packages by name and version."""
+    """Tells code too: the caller's own by its source and what it refers to, that of packages by name and version.
+
+    Args:
+        assigned: Of ``assigned_by``.
+    """
+
+    def __init__(self, assigned: Set[tuple[int, str]] = frozenset()) -> None:
+        super().__init__()
+        self._assigned = assigned
 
     def refer(self, value: Any, where: str) -> str | None:
         """The digest of a function, method, class or module; None for other things."""
@@ -96,9 +107,9 @@ class References(Values):
             if wrapped is None and function.__closure__:  # made by a call, of what was given to it
                 self.untold.append(where or function.__qualname__)
             return mix(name_of(function), *told)
-        names = frozenset(name for one in _nested(code) for name in one.co_names)
-        used = {name: space[name] for name in names & space.keys() - _MACHINE}
-        closed = dict(zip(code.co_freevars, map(_cell, function.__closure__ or ()), strict=True))
+        names = frozenset(name for one in nested(code) for name in one.co_names)
+        used = {name: space[name] for name in self._told_in(space, names)}
+        closed = dict(zip(code.co_freevars, map(content_of, function.__closure__ or ()), strict=True))
         others = {name: one for name, one in vars(function).items() if name not in ("__wrapped__", "columns")}
         return mix(
             self._written(code, where),
@@ -123,12 +134,16 @@ class References(Values):
         package = package_of(module.__name__)
         if package is not None:
             return mix(package, module.__name__)
-        held = {name: vars(module)[name] for name in names & vars(module).keys() - _MACHINE}
+        held = {name: vars(module)[name] for name in self._told_in(vars(module), names)}
         return self.once((id(module), names), module, lambda: self._followed(held, names, where))
+
+    def _told_in(self, space: Mapping[str, Any], names: frozenset[str]) -> Iterator[str]:
+        """The names of a module that are told by what they hold: not those that the stage itself assigns."""
+        return (name for name in names & space.keys() - _MACHINE if (id(space), name) not in self._assigned)
 
     def _imported(self, code: types.CodeType, space: Mapping[str, Any], where: str) -> Iterator[str]:
         """What code imports as it runs; nothing is imported to look into it, so that the caller's own is untold."""
-        for name in sorted({name for one in _nested(code) for name in _imports(one, space.get("__package__") or "")}):
+        for name in sorted({name for one in nested(code) for name in _imports(one, space.get("__package__") or "")}):
             package = package_of(name)
             if package is None:
                 self.untold.append(f"{where}.import {name}" if where else f"import {name}")
@@ -158,7 +173,7 @@ class References(Values):
         for name, value in vars(kind).items():
             if name.startswith("_") and _is_made(value):
                 continue
-            functions = [one for one in _functions_of(value) if not source or _source_of(one.__code__)]
+            functions = [one for one in functions_of(value) if not source or _source_of(one.__code__)]
             held |= {f"{name} {number}" if number else name: one for number, one in enumerate(functions)}
             if not functions and not (name.startswith("_") and name.endswith("_")) and name != "_abc_impl":
                 bound = hasattr(type(value), "__get__") and not is_own(type(value))
@@ -166,28 +181,11 @@ class References(Values):
         return mix(source, self.named(held, where))
 
 
-def _functions_of(member: Any) -> list[types.FunctionType]:
-    """The functions of a member of a class: a method, or those behind a property."""
-    if isinstance(member, property):
-        found = [member.fget, member.fset, member.fdel]
-    else:
-        found = [getattr(member, "__func__", getattr(member, "func", member))]
-    return [one for one in found if isinstance(one, types.FunctionType)]
-
-
 def _is_made(member: Any) -> bool:
     """Whether a member of a class is one that the standard library put there, as into a named tuple."""
-    found = _functions_of(member)
+    found = functions_of(member)
     names = {package_of(str(one.__globals__.get("__name__", ""))) for one in found if not hasattr(one, "__wrapped__")}
     return names == {"python"}
-
-
-def _nested(code: types.CodeType) -> Iterator[types.CodeType]:
-    """Code, with that of the functions, lambdas, classes and comprehensions in it."""
-    yield code
-    for one in code.co_consts:
-        if isinstance(one, types.CodeType):
-            yield from _nested(one)
 
 
 def _imports(code: types.CodeType, package: str) -> Iterator[str]:
@@ -212,10 +210,3 @@ def _source_of(kind: Any) -> str:
         return inspect.getsource(kind)
     except (OSError, TypeError):
         return ""
-
-
-def _cell(cell: Any) -> Any:
-    try:
-        return cell.cell_contents
-    except ValueError:  # not filled yet
-        return None

@@ -7,10 +7,12 @@ import functools
 import io
 import pickle
 import threading
+import types
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..errors import PrepareError
+from .assigned import ABSENT, first_of
 from .said import said_by
 from .stages import Stage
 
@@ -37,9 +39,10 @@ def pack_stages(stages: Sequence[Stage]) -> str:
                 return _LOCKS[type(obj)], ()
             if isinstance(obj, functools._lru_cache_wrapper) and obj.__module__ == "__main__":
                 return _cached, (obj.__wrapped__, obj.cache_parameters())
-            return super().reducer_override(obj)
+            made = super().reducer_override(obj)
+            return _at_first(obj, made, first) if isinstance(obj, types.FunctionType) else made
 
-    packed, problem = io.BytesIO(), ""
+    packed, problem, first = io.BytesIO(), "", first_of(tuple(stages))
     try:
         Packer(packed).dump(tuple(stages))
     except Exception as error:  # noqa: BLE001 - a caller's objects raise what they like
@@ -61,6 +64,22 @@ def unpack_stages(text: str) -> tuple[Stage, ...]:
     except (Exception, SystemExit) as error:  # noqa: BLE001 - what it imports raises what it likes
         problem = said_by(error)
     raise PrepareError(f"A stage cannot be loaded by this worker: {problem}. Is its module installed here?")
+
+
+def _at_first(function: types.FunctionType, made: Any, first: dict[tuple[int, str], Any]) -> Any:
+    """What cloudpickle makes of a function that travels by value, with globals that it assigns as they were at first.
+
+    A model that was loaded here would travel too, if it can.
+    """
+    state = made[2] if isinstance(made, tuple) and len(made) > 2 else None
+    held = state[1].get("__globals__") if isinstance(state, tuple) and len(state) == 2 else None
+    if isinstance(held, dict):
+        for (space, name), value in first.items():
+            if space == id(function.__globals__) and name in held:
+                held[name] = value
+        for name in [name for name, value in held.items() if value is ABSENT]:
+            del held[name]
+    return made
 
 
 def _cached(function: Callable[..., Any], parameters: dict[str, Any]) -> Callable[..., Any]:

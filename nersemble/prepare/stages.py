@@ -22,6 +22,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from ..errors import PrepareError, SelectionError
+from .assigned import keep_first
 from .encode import encode_png
 from .said import said_by, without_urls
 
@@ -60,6 +61,7 @@ def stage(**columns: str) -> Callable[[Stage], Stage]:
                 f"A stage is a function that takes attributes, which a {type(function).__name__} does not. Define one "
                 "with def, which calls this."
             )
+        keep_first(function)
         return function
 
     return mark
