@@ -297,13 +297,27 @@ def test_shards_of_another_selection_are_neither_written_over_nor_left_behind(de
     assert small_plan(demo_folder).verify(tmp_path).sound
 
 
-@pytest.mark.parametrize("text", ["", "{", "null"])
-def test_a_folder_whose_plan_cannot_be_read_is_not_written_over(demo_folder, tmp_path, text):
+@pytest.mark.parametrize(
+    "spoil", [lambda _: "", lambda _: "{", lambda _: "null", lambda text: text.replace("95", "90")]
+)
+def test_a_plan_that_was_changed_by_hand_is_mended_by_running_what_it_was_planned_with(demo_folder, tmp_path, spoil):
+    """As the error says; another plan does not take the shards for its own."""
     plan = small_plan(demo_folder)
     made(plan, tmp_path)
-    (tmp_path / plan.config / "plan.json").write_text(text)
-    with pytest.raises(PrepareError, match="cannot be read"):
-        small_plan(demo_folder).run(tmp_path, workers=1)
+    before, file = digests(tmp_path), tmp_path / plan.config / "plan.json"
+    file.write_text(spoil(file.read_text()))
+    for use in (
+        prepare.load_plan,
+        lambda place: prepare.PreparePlan.from_json((place / plan.config / "plan.json").read_text()),
+    ):
+        with pytest.raises(PrepareError, match="plan with the options of before and run that into their folder"):
+            use(tmp_path)
+    with pytest.raises(PrepareError, match=r"holds a plan\.json that was changed, damaged or .*: not by this plan"):
+        small_plan(demo_folder, quality=90).run(tmp_path, workers=1)
+    report = small_plan(demo_folder).run(tmp_path, workers=1)
+    assert (report.written, report.kept) == (0, len(plan.units))
+    assert digests(tmp_path) == before
+    assert prepare.load_plan(tmp_path) == plan
 
 
 def test_two_runs_into_one_folder_leave_each_other_in_peace(demo_folder, tmp_path):

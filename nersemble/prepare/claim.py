@@ -41,7 +41,7 @@ def claim(plan: PreparePlan, target: Target) -> None:
     held = _held(target, name)
     if held != text.encode():
         target.write_text(name, text)
-        if held is not None and _conflict(plan, held) and _shards(plan, target):
+        if held is not None and _problem(plan, target, held) and _shards(plan, target):
             target.write_text(name, held.decode("utf-8", "replace"))
             raise PrepareError(
                 f"Another run, of a plan with other options, has just begun in {target.shown}/{plan.config}. {_INSTEAD}"
@@ -55,7 +55,7 @@ def refusal(plan: PreparePlan, target: Target) -> str:
     held = _held(target, f"{plan.config}/{PLAN_FILE}")
     if held == plan.to_json().encode():
         return ""
-    problem = _unclaimed(plan, target) if held is None else _conflict(plan, held)
+    problem = _problem(plan, target, held)
     if not problem or not _shards(plan, target):
         return ""
     return f"{target.shown}/{plan.config} {problem}. {_INSTEAD}"
@@ -113,27 +113,34 @@ def _held(target: Target, name: str, most: int = -1) -> bytes | None:
     raise StorageError(f"{target.shown}/{name} cannot be read: {problem}.")
 
 
-def _unclaimed(plan: PreparePlan, target: Target) -> str:
+def _problem(plan: PreparePlan, target: Target, held: bytes | None) -> str:
+    """Why a plan does not go on with what is there beside the file ``held``, or without one; "" if it does."""
+    before, damaged = None, f"no {PLAN_FILE}"
+    if held is not None:
+        try:
+            before = PreparePlan.from_json(held)
+        except (PrepareError, SelectionError):
+            damaged = f"a {PLAN_FILE} that was changed, damaged or written by another version"
+    return _unclaimed(plan, target, damaged) if before is None else _conflict(plan, before)
+
+
+def _unclaimed(plan: PreparePlan, target: Target, beside: str) -> str:
     """Why a plan does not go on with shards that no plan lies beside; "" if they are its own."""
     job, units = plan.reading_job(target.text), {f"{plan.config}/{unit.name}": unit for unit in plan.units}
     shards = _shards(plan, target)
     ours = [name for name in shards if name in units]
     whole = dict(zip(ours, are_whole(job, [units[name] for name in ours]), strict=True))
     strange = next((name for name in shards if not whole.get(name)), "")
-    return (
-        f"holds no {PLAN_FILE}, but files such as {strange}, so that nobody knows how they were made" if strange else ""
-    )
+    if not strange:
+        return ""
+    return f"holds {beside}, but files such as {strange}, so that nobody knows how they were made: not by this plan"
 
 
-def _conflict(plan: PreparePlan, held: bytes) -> str:
-    """Why a plan does not go on with the shards of another one, whose file is ``held``; "" if it does.
+def _conflict(plan: PreparePlan, before: PreparePlan) -> str:
+    """Why a plan does not go on with the shards of another one, ``before``; "" if it does.
 
     Units may have more cameras than before, and fewer where ``without=`` named their videos: those are made anew.
     """
-    try:
-        before = PreparePlan.from_json(held)
-    except (PrepareError, SelectionError):
-        return f"holds a {PLAN_FILE} that cannot be read, so that nobody knows how its shards were made"
     if before.options != plan.options or before.stages_told != plan.stages_told:
         what = "options" if before.options != plan.options else "stages"
         return f"holds shards that were made with other {what}: plan {before.hash}, not {plan.hash}"

@@ -163,7 +163,11 @@ class PreparePlan:
         else:
             problem = "" if plan.hash == held.get("hash") else "it was changed after it was written"
         if problem:
-            raise PrepareError(f"This is no plan: {problem}. Plan again.")
+            raise PrepareError(
+                f"This is no plan: {problem}. Other options are planned anew, for another folder. To go on beside the "
+                "shards of this one, plan with the options of before and run that into their folder: it writes the "
+                "plan anew, and keeps them."
+            )
         return plan
 
     # --- what is done with it -----------------------------------------------------------------------------------------
