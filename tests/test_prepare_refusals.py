@@ -67,6 +67,31 @@ def test_an_engine_that_is_none_is_refused(demo_folder, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"watch": 5}, "watch is a function that is called with the progress, not 5"),
+        ({"recheck": "no"}, "recheck is True or False, not 'no'"),
+        ({"progress": "no"}, "progress is True or False, not 'no'"),
+    ],
+)
+def test_options_of_a_run_that_are_none_are_said_before_anything_is_made(demo_folder, tmp_path, given, said):
+    with pytest.raises(SelectionError, match=said):
+        small_plan(demo_folder).run(tmp_path / "out", **given)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("given", [{"watch": 5}, {"decode": "no"}])
+def test_options_of_a_check_that_are_none_are_said(demo_folder, tmp_path, given):
+    with pytest.raises(SelectionError, match=f"{next(iter(given))} is"):
+        small_plan(demo_folder).verify(tmp_path, **given)
+
+
+def test_videos_to_leave_out_that_are_no_list_are_said(demo_folder):
+    with pytest.raises(SelectionError, match="without is a list of paths of videos, not 5"):
+        small_plan(demo_folder, without=5)
+
+
 def test_a_password_in_a_target_is_not_repeated(demo_folder):
     target = "ftp://user:s3cretword@127.0.0.1:1/shards"
     with pytest.raises((SelectionError, StorageError)) as caught:

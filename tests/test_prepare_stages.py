@@ -277,6 +277,14 @@ def test_what_takes_no_attribute_is_no_stage(one):
         prepare.stage(count="int32")(one)
 
 
+def test_the_decorator_without_columns_says_what_it_needs():
+    with pytest.raises(SelectionError, match=r"names the columns it adds: @nersemble\.prepare\.stage"):
+
+        @prepare.stage
+        def bare(image, background, camera, row):
+            return {}
+
+
 @pytest.mark.parametrize(
     "columns",
     [{"a/b": "image"}, {"mask": "picture"}, {"frame": "image"}, {}, {"mask": ["image"]}, {"mask": 5}],

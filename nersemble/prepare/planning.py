@@ -174,6 +174,8 @@ def _parse_without(without: Any) -> frozenset[AssetPath]:
     Raises:
         SelectionError: If something is no path of a video.
     """
+    if not isinstance(without, (str, Iterable, type(None))):
+        raise SelectionError(f"without is a list of paths of videos, not {without!r}.")
     given = without.split(",") if isinstance(without, str) else list(without or ())
     found = {str(path).strip(): AssetPath.parse(str(path).strip()) for path in given if str(path).strip()}
     for path, asset in found.items():

@@ -82,6 +82,9 @@ def run_plan(
     """
     from ..progress import display, kind_for
 
+    check_watch(watch)
+    check_switch("recheck", recheck)
+    check_switch("progress", True if progress is None else progress)
     running = make_engine(engine, workers, engine_options)
     target = Target(folder)
     if "memory://" in target.text:
@@ -149,6 +152,26 @@ def check_workers(workers: Any) -> None:
     """
     if workers is not None and (isinstance(workers, bool) or not isinstance(workers, int) or workers < 1):
         raise SelectionError(f"workers is a number of 1 or more, not {workers!r}.")
+
+
+def check_watch(watch: Any) -> None:
+    """Check what is to be called with the progress.
+
+    Raises:
+        SelectionError: If it is no function.
+    """
+    if watch is not None and not callable(watch):
+        raise SelectionError(f"watch is a function that is called with the progress, not {watch!r}.")
+
+
+def check_switch(name: str, value: Any) -> None:
+    """Check what is on or off.
+
+    Raises:
+        SelectionError: If it is neither.
+    """
+    if not isinstance(value, bool):
+        raise SelectionError(f"{name} is True or False, not {value!r}.")
 
 
 def _note(report: RunReport, state: RunProgress, result: UnitResult, pictures: int) -> None:

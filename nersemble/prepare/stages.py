@@ -35,6 +35,8 @@ TAKEN = set(
     "world_to_camera ccm".split()
 )
 
+_NAMELESS = 'A stage names the columns it adds: @nersemble.prepare.stage(mask="image").'
+
 Stage = Callable[..., Mapping[str, Any]]
 
 
@@ -43,33 +45,35 @@ def arrow_type(kind: str) -> pa.DataType:
     return _TYPES.get(kind) or getattr(pa, kind)()
 
 
-def stage(**columns: str) -> Callable[[Stage], Stage]:
+def stage(*function: Any, **columns: str) -> Callable[[Stage], Stage]:
     """Say which columns a stage adds, and of which kind each is: one of ``KINDS``.
 
     ``image`` is ``(H, W)`` or ``(H, W, 3)`` of uint8, or a mask ``(H, W)`` of bool.
     """
+    if function:  # as of @stage without what it adds, of which Python would say that it takes no arguments
+        raise SelectionError(_NAMELESS)
     _check_columns(columns)
 
-    def mark(function: Stage) -> Stage:
-        takes = callable(function)
+    def mark(marked: Stage) -> Stage:
+        takes = callable(marked)
         try:
-            function.columns = columns  # type: ignore[attr-defined]
+            marked.columns = columns  # type: ignore[attr-defined]
         except (AttributeError, TypeError):  # of a method, or of what is not written in Python
             takes = False
         if not takes:
             raise SelectionError(
-                f"A stage is a function that takes attributes, which a {type(function).__name__} does not. Define one "
+                f"A stage is a function that takes attributes, which a {type(marked).__name__} does not. Define one "
                 "with def, which calls this."
             )
-        keep_first(function)
-        return function
+        keep_first(marked)
+        return marked
 
     return mark
 
 
 def _check_columns(columns: Any) -> None:
     if not isinstance(columns, Mapping) or not columns or not all(isinstance(name, str) for name in columns):
-        raise SelectionError('A stage names the columns it adds: @nersemble.prepare.stage(mask="image").')
+        raise SelectionError(_NAMELESS)
     unknown = {repr(kind): None for kind in columns.values() if not isinstance(kind, str) or kind not in KINDS}
     if unknown:
         raise SelectionError(f"A column of a stage is one of {', '.join(KINDS)}, not {', '.join(unknown)}.")

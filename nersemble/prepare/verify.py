@@ -20,7 +20,7 @@ from ..progress import Count
 from ..units import format_bytes
 from .job import Job
 from .plans import PreparePlan
-from .run import check_workers
+from .run import check_switch, check_watch, check_workers
 from .shard import group_rows, is_undamaged, read_header
 from .target import PART, Target
 from .unit import Unit
@@ -136,9 +136,11 @@ def verify_shards(
         What was found; nothing is changed.  ``report.sound`` says whether all is well.
 
     Raises:
-        SelectionError: If the folder or the number of workers is none.
+        SelectionError: If the folder, the number of workers or another option is none.
     """
     check_workers(workers)
+    check_watch(watch)
+    check_switch("decode", decode)
     began = time.monotonic()
     target = Target(folder)
     job = plan.reading_job(target.text)
