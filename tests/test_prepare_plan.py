@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 
 import _videos
 import numpy as np
@@ -11,8 +12,11 @@ import pytest
 from _prepared import SMALL, small_plan
 
 from nersemble import VideoDecoder, prepare
+from nersemble.capture import VideoFacts
 from nersemble.errors import AssetNotFoundError, FrameError, MissingAssetWarning, PrepareError, SelectionError
 from nersemble.prepare.names import check_config, config_name_of
+from nersemble.prepare.options import check_options
+from nersemble.prepare.planning import check_sizes
 from nersemble.prepare.unit import cut, digest
 
 
@@ -103,6 +107,28 @@ def test_a_plan_with_a_hash_of_its_own_and_impossible_units_is_refused(demo_fold
     held["hash"] = digest({**held, "hash": None})
     with pytest.raises(PrepareError, match="no plan"):
         prepare.PreparePlan.from_json(json.dumps(held))
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"scale": 8}, "Pictures would be 17600 x 25664, 452 megapixels. Pillow, .*, refuses more than 178"),
+        ({"scale": 8, "image_format": "webp"}, "WebP holds pictures of up to 16383 pixels a side"),
+    ],
+    ids=str,
+)
+def test_pictures_too_large_to_be_read_again_are_not_planned(demo_folder, options, said):
+    unit = small_plan(demo_folder, timesteps="0").units[0]
+    full = replace(unit, videos=tuple(replace(one, facts=VideoFacts(20, 2200, 3208, 73.0)) for one in unit.videos))
+    with pytest.raises(SelectionError, match=said):
+        check_sizes([full], check_options(**options))
+    check_sizes([full], check_options(**options, rows="video"))
+    check_sizes([full], check_options(scale=5))
+
+
+def test_a_size_too_large_to_be_read_again_is_not_planned(demo_folder):
+    with pytest.raises(SelectionError, match="refuses more than 178"):
+        small_plan(demo_folder, scale=None, size=(16000, 16000))
 
 
 def test_an_option_that_is_none_is_one_of_the_call():

@@ -199,3 +199,12 @@ def test_an_empty_folder_has_every_finding(ready, tmp_path):
     report = plan.verify(tmp_path / "nowhere")
     assert len(report.findings) == len(plan.units)
     assert not (tmp_path / "nowhere").exists()
+
+
+def test_large_pictures_are_sound(demo_folder, tmp_path):
+    """Above half of what Pillow refuses it warns; warnings are errors here."""
+    plan = small_plan(demo_folder, timesteps="0", cameras=["222200037"], scale=None, size=(9500, 9500))
+    assert plan.run(tmp_path, workers=1).complete
+    report = plan.verify(tmp_path)
+    assert report.sound, report
+    assert report.pictures == 1

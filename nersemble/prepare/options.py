@@ -13,6 +13,8 @@ from ..timesteps import Timesteps, parse_timesteps
 ROWS = ("frame", "timestep", "video")
 FORMATS = ("jpeg", "png", "webp")
 LARGEST_WEBP = 16383
+#: Pixels that Pillow takes for an attack if a picture has more: neither `datasets` nor a training would read it.
+MOST_PIXELS = 2 * (1024**3 // 4 // 3)
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,22 @@ class PrepareOptions:
         return check_options(**held)
 
 
+def check_written_size(size: tuple[int, int], image_format: str) -> None:
+    """Check that pictures of a size can be written, and read again.
+
+    Raises:
+        SelectionError: If they cannot.
+    """
+    written = f"{size[0]} x {size[1]}"
+    if image_format == "webp" and max(size) > LARGEST_WEBP:
+        raise SelectionError(f"WebP holds pictures of up to {LARGEST_WEBP} pixels a side, not {written}.")
+    if size[0] * size[1] > MOST_PIXELS:
+        raise SelectionError(
+            f"Pictures would be {written}, {size[0] * size[1] / 1e6:,.0f} megapixels. Pillow, which `datasets` reads "
+            f'them with, refuses more than {MOST_PIXELS // 10**6}. Take a smaller scale= or size=, or rows="video".'
+        )
+
+
 def check_options(
     *,
     rows: Any = "timestep",
@@ -90,8 +108,8 @@ def check_options(
         if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
             raise SelectionError(f"{name} is a number from {least} to {most}, not {value!r}.")
     scale, size = check_resize(scale, size)
-    if image_format == "webp" and size is not None and max(size) > LARGEST_WEBP and rows != "video":
-        raise SelectionError(f"WebP holds pictures of up to {LARGEST_WEBP} pixels a side, not {size[0]} x {size[1]}.")
+    if size is not None and rows != "video":
+        check_written_size(size, image_format)
     resized = scale is not None or size is not None
     return PrepareOptions(
         rows=rows,

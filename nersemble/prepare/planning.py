@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import fields
 from typing import Any
 
+from ..camera import scaled_size
 from ..capture import Capture, forget_calibrations
 from ..errors import AssetNotFoundError, SelectionError
 from ..filesystem import filesystem
@@ -22,7 +23,7 @@ from .fingerprint import describe_stage
 from .headers import Headers
 from .job import cache_folder
 from .names import check_config, config_name_of
-from .options import PrepareOptions, check_options
+from .options import PrepareOptions, check_options, check_written_size
 from .plans import PreparePlan
 from .said import without_urls
 from .stages import Stage, check_stages
@@ -91,6 +92,7 @@ def plan(
     left_out = _parse_without(without)
     headers = Headers(capture, on_missing, left_out, with_stills=bool(functions), corrects=checked.color_correction)
     units = _units(headers, list_shards(selection, "timestep", ()), checked.wanted, chunk)
+    check_sizes(units, checked)
     return PreparePlan(
         config=check_config(config_name or config_name_of(written["participants"], selection.name)),
         options=checked,
@@ -213,6 +215,17 @@ def _units(headers: Headers, shards: Sequence[Shard], wanted: Timesteps, chunk: 
         )
     # As `datasets` loads their files, so that the rows of a plan are in one order everywhere.
     return tuple(sorted(units, key=lambda unit: unit.name))
+
+
+def check_sizes(units: Sequence[Unit], options: PrepareOptions) -> None:
+    """Check that the pictures can be written, and read again, whatever the scale.
+
+    Raises:
+        SelectionError: If they cannot.
+    """
+    if options.rows != "video":
+        for full in {(video.facts.width, video.facts.height) for unit in units for video in unit.videos}:
+            check_written_size(scaled_size(full, options.scale, options.size), options.image_format)
 
 
 def _unit(asset: AssetPath, start: int, stop: int, videos: Sequence[UnitVideo]) -> Unit:

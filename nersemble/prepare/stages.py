@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from ..errors import PrepareError, SelectionError
 from .assigned import keep_first
 from .encode import encode_png
+from .options import MOST_PIXELS
 from .said import said_by, without_urls
 
 #: Kinds of columns: a picture, stored as PNG, or a value.
@@ -179,4 +180,6 @@ def _stored(value: Any, kind: str, stem: str) -> Any:
         or picture.shape[2:] not in ((), (3,))
     ):
         raise PrepareError(f"{stem} is {picture.dtype.name} {picture.shape}, not uint8 (H, W) or (H, W, 3), or bool.")
+    if picture.shape[0] * picture.shape[1] > MOST_PIXELS:
+        raise PrepareError(f"{stem} has more than {MOST_PIXELS // 10**6} megapixels, which Pillow refuses to read.")
     return {"bytes": encode_png(picture), "path": f"{stem}.png"}

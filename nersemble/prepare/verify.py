@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import io
 import math
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 
 from ..cores import usable_cores
-from ..errors import FrameError, PrepareError
+from ..errors import PrepareError
 from ..parallel import map_on_threads
 from ..progress import Count
 from ..units import format_bytes
+from .decoding import clip_sizes, decoded_size
 from .job import Job
 from .plans import PreparePlan
 from .run import check_switch, check_watch, check_workers
@@ -249,7 +248,7 @@ class _Check:
         if "/" in (value.get("path") or "") or "\\" in (value.get("path") or ""):
             raise _WrongError(f"{what} names a path")
         if self._decode:
-            found = _decode(value["bytes"])
+            found = decoded_size(value["bytes"])
             if found is None:
                 raise _WrongError(f"{what} does not decode")
             if size is not None and found != size:
@@ -275,7 +274,7 @@ class _Check:
             raise _WrongError(f"the clip of camera {camera} has no bytes")
         self._check_camera(row["intrinsics"], row["world_to_camera"])
         if self._decode:
-            found = sum(1 for size in _clip_sizes(row["video"]["bytes"]) if size == (row["width"], row["height"]))
+            found = sum(1 for size in clip_sizes(row["video"]["bytes"]) if size == (row["width"], row["height"]))
             if found != len(due):
                 raise _WrongError(f"the clip of camera {camera} has {found} pictures that decode, not {len(due)}")
             self.pictures += found
@@ -283,30 +282,6 @@ class _Check:
 
 class _WrongError(Exception):
     """What is wrong with a shard."""
-
-
-def _decode(data: bytes) -> tuple[int, int] | None:
-    """The (width, height) of a picture that decodes whole; None of one that does not."""
-    import PIL.Image
-
-    try:
-        with PIL.Image.open(io.BytesIO(data)) as image:
-            image.load()
-            return image.size
-    except (OSError, SyntaxError, ValueError, PIL.Image.DecompressionBombError):
-        return None
-
-
-def _clip_sizes(data: bytes) -> Iterator[tuple[int, int]]:
-    """The (width, height) of each picture of a clip, as far as it decodes."""
-    from ..video import VideoDecoder
-
-    try:
-        with VideoDecoder(io.BytesIO(data), name="a clip", threads=1) as decoder:
-            for _, picture in decoder.read_many(range(len(decoder))):
-                yield np.shape(picture)[1], np.shape(picture)[0]
-    except FrameError:
-        return
 
 
 __all__ = ["ShardFinding", "ShardReport", "verify_shards"]
