@@ -20,7 +20,7 @@ import pyarrow as pa
 from datasets.utils import tqdm
 
 from .capture import CameraFacts, Capture, VideoFacts, forget_calibrations
-from .config import FRAME_VIEWS, NersembleConfig
+from .config import FRAME_VIEWS, NersembleConfig, refuse_urls
 from .downloads import plan_files
 from .errors import MissingAssetWarning, NersembleError, StorageError
 from .filesystem import filesystem
@@ -79,6 +79,7 @@ class Nersemble(datasets.ArrowBasedBuilder):
 
     def __init__(self, *args: Any, **options: Any) -> None:
         problem: OSError
+        refuse_urls(**{name: options.get(name) for name in ("cache_dir", "data_files")})
         try:
             super().__init__(*args, **options)
             return
@@ -101,6 +102,16 @@ class Nersemble(datasets.ArrowBasedBuilder):
             license=LICENSE,
             citation=CITATION,
         )
+
+    def as_dataset(self, split: Any = None, *args: Any, **options: Any) -> Any:
+        """The rows of a split; see ``datasets.DatasetBuilder``."""
+        refuse_urls(split=split)
+        return super().as_dataset(split, *args, **options)
+
+    def as_streaming_dataset(self, split: Any = None, *args: Any, **options: Any) -> Any:
+        """The rows of a split, to be streamed; see ``datasets.DatasetBuilder``."""
+        refuse_urls(split=split)
+        return super().as_streaming_dataset(split, *args, **options)
 
     # --- what to read -------------------------------------------------------------------------------------------------
 

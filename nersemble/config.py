@@ -18,6 +18,7 @@ from .features import VideoFrame, check_color_order, check_resize
 from .filesystem import CATALOG_LIFE, NersembleFileSystem, filesystem
 from .frames import RESIZE_FIRST
 from .layout import AssetPath, canonical_sequence
+from .masking import has_url
 from .metadata import metadata_digest
 from .rows import VIEWS
 from .selection import Selection, parse_config_name, select
@@ -192,6 +193,20 @@ class NersembleConfig(datasets.BuilderConfig):
         return digest.hexdigest()
 
 
+def refuse_urls(**given: Any) -> None:
+    """Refuse a URL of the web as an argument that is handed on to `datasets`, which would show it, or ask for it.
+
+    Raises:
+        SelectionError: That names the argument alone.
+    """
+    for name, value in given.items():
+        if value is not None and has_url(str(value)):
+            raise SelectionError(
+                f"{name}= cannot be a URL of the web. The access URL is not passed here: set it with `nersemble "
+                "login`, or in NERSEMBLE_DATA_URL."
+            )
+
+
 def _folder(data_dir: Any) -> str | None:
     if data_dir is None:
         return None
@@ -205,4 +220,4 @@ def _folder(data_dir: Any) -> str | None:
     return os.path.realpath(os.path.expanduser(os.fspath(data_dir)))
 
 
-__all__ = ["NersembleConfig"]
+__all__ = ["NersembleConfig", "refuse_urls"]

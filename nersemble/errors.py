@@ -18,11 +18,16 @@ StageWarning (UserWarning)                 what a stage refers to and cannot be 
 StaleCatalogWarning (UserWarning)          the catalogue of an earlier day is used, because the server does not answer
 
 Each error is also the builtin a caller would already catch.  Messages name published paths such as
-``nersemble://030/calibration/camera_params.json``, never the secret URL behind them.  All of them can be pickled, so
-that they arrive whole from worker processes.
+``nersemble://030/calibration/camera_params.json``, never the secret URL behind them, nor one that a caller gave as some
+other argument: whatever they are made with, they say ``a URL`` in its place.  All of them can be pickled, so that they
+arrive whole from worker processes.
 """
 
 from __future__ import annotations
+
+from typing import Any
+
+from .masking import without_urls
 
 __all__ = [
     "AccessError",
@@ -43,7 +48,14 @@ __all__ = [
 ]
 
 
-class NersembleError(Exception):
+class _Masked(Exception):
+    """What says nothing that looks like the access URL, whatever it was told."""
+
+    def __init__(self, *said: Any) -> None:
+        super().__init__(*(without_urls(one) if isinstance(one, str) else one for one in said))
+
+
+class NersembleError(_Masked):
     """Base class of every error this package raises on purpose."""
 
 
@@ -98,17 +110,17 @@ class PushError(NersembleError, RuntimeError):
     """What must not or could not be pushed to the hub, or deleted there."""
 
 
-class AudienceWarning(UserWarning):
+class AudienceWarning(_Masked, UserWarning):
     """The members of an organisation will be able to see the faces that are pushed."""
 
 
-class MissingAssetWarning(UserWarning):
+class MissingAssetWarning(_Masked, UserWarning):
     """Files that the metadata lists and the server or folder does not have."""
 
 
-class StageWarning(UserWarning):
+class StageWarning(_Masked, UserWarning):
     """A stage refers to what cannot be told by its value, and has no ``version``."""
 
 
-class StaleCatalogWarning(UserWarning):
+class StaleCatalogWarning(_Masked, UserWarning):
     """The catalogue of an earlier day is used, because the server does not answer."""

@@ -65,6 +65,9 @@ class VideoFrame:
     _type: str = field(default="VideoFrame", init=False, repr=False)
 
     def __post_init__(self) -> None:
+        for name in ("decode", "color_correction"):  # kept with every table that has such a column
+            if not isinstance(getattr(self, name), bool):
+                raise SelectionError(f"{name} is True or False, not {getattr(self, name)!r}.")
         self.scale, self.size = check_resize(self.scale, self.size)
         check_color_order(self.color_order)
 

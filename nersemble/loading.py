@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .builder import Nersemble
+from .config import refuse_urls
 from .registration import BUILDER_HASH, NAME
 
 
@@ -35,6 +36,7 @@ def load_dataset(
     Returns:
         A ``Dataset`` or ``IterableDataset``, or a dict of them by split.
     """
+    refuse_urls(split=split, download_mode=download_mode, verification_mode=verification_mode)
     builder = Nersemble(
         cache_dir=cache_dir, dataset_name=NAME, config_name=name, hash=BUILDER_HASH, features=features, **options
     )

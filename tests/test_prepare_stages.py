@@ -401,7 +401,7 @@ def raising(*_):
 QUOTING = {
     "raises": (lambda *_: raising(), "int32", "failed at 240_EXP-1-head_00000_222200042: RuntimeError: cannot get a"),
     "a value": (lambda *_: {"value": ACCESS_URL}, "int32", "is wrong: a URL of 240_EXP-1-head_00000_222200042-value"),
-    "in a value": (lambda *_: {"value": {"from": [ACCESS_URL]}}, "string", "is wrong: {'from': [a URL of 240_EXP"),
+    "in a value": (lambda *_: {"value": {"from": [ACCESS_URL]}}, "string", "is wrong: {'from': [a URL]} of 240_EXP"),
     "of a library": (lambda *_: {"value": Unreadable()}, "image", "is no image (ValueError: a URL is not read)"),
 }
 

@@ -12,6 +12,7 @@ from typing import Any
 from ..catalog import Catalog
 from ..errors import SelectionError
 from ..layout import AssetPath
+from ..masking import has_url
 from ..selection import Selection
 from ..transport.part_file import list_parts
 
@@ -91,7 +92,8 @@ def check_folder(folder: Any) -> Path:
     """
     if not isinstance(folder, (str, os.PathLike)) or not os.fspath(folder):
         raise SelectionError("Name the folder to download to.")
-    if "://" in os.fspath(folder):
+    # One slash alone as a `Path` writes it.
+    if "://" in os.fspath(folder) or has_url(os.fspath(folder)):
         raise SelectionError("The folder to download to is a path on disk, not a URL.")
     place = Path(os.path.abspath(os.path.expanduser(os.fspath(folder))))
     if place.exists() and not place.is_dir():

@@ -79,7 +79,7 @@ def push(
     target, destination = Target(folder), find_destination(client, repo_id)
     description = _describe(client, plan, target, destination, members, replace)
     warn_of_audience(destination)
-    report = PushReport(description, dry_run=dry_run)
+    report = PushReport(description, dry_run=bool(dry_run))
     if dry_run:
         return report
     if description.refusal:

@@ -15,6 +15,7 @@ from ..capture import Capture, forget_calibrations
 from ..errors import AssetNotFoundError, SelectionError
 from ..filesystem import filesystem
 from ..layout import AssetPath
+from ..masking import without_urls
 from ..selection import parse_config_name, select
 from ..shards import Shard, list_shards
 from ..timesteps import Timesteps
@@ -25,7 +26,6 @@ from .job import cache_folder
 from .names import check_config, config_name_of
 from .options import PrepareOptions, check_options, check_written_size
 from .plans import PreparePlan
-from .said import without_urls
 from .stages import Stage, check_stages
 from .unit import Unit, UnitVideo, cut
 
@@ -77,7 +77,7 @@ def plan(
     """
     unknown = sorted(options.keys() - {one.name for one in fields(PrepareOptions)})
     if unknown:
-        raise TypeError(f"plan() got an unexpected keyword argument {unknown[0]!r}")
+        raise TypeError(f"plan() got an unexpected keyword argument {without_urls(repr(unknown[0]))}")
     checked = check_options(**options)
     if isinstance(chunk, bool) or not isinstance(chunk, int) or chunk < 1:
         raise SelectionError(f"chunk is a number of moments, 1 or more, not {chunk!r}.")
@@ -161,7 +161,7 @@ def source_folder(data_dir: str | os.PathLike[str] | None, from_cache: bool) -> 
         return None
     place = os.fspath(data_dir) if isinstance(data_dir, (str, os.PathLike)) else None
     if not place or not isinstance(place, str):
-        raise SelectionError(f"data_dir is the path of a folder, not {without_urls(repr(data_dir))}.")
+        raise SelectionError(f"data_dir is the path of a folder, not {data_dir!r}.")
     if "://" in place:
         raise SelectionError(
             "data_dir is a folder on disk. The access URL is not passed here, where it would be stored: set it with "

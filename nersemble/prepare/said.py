@@ -2,19 +2,7 @@
 
 from __future__ import annotations
 
-import re
-
-#: With the quotation mark in front of it, whose other half goes with the rest.
-_URL = re.compile(r"['\"]?https?://\S+", re.IGNORECASE)
-
-
-def without_urls(text: str) -> str:
-    """A text that names no URL of the web.
-
-    >>> without_urls("cannot get https://user:word@host/secret/x, sorry")
-    'cannot get a URL sorry'
-    """
-    return _URL.sub("a URL", text)
+from ..masking import without_urls
 
 
 def said_by(error: BaseException) -> str:

@@ -25,7 +25,7 @@ from ..errors import PrepareError, SelectionError
 from .assigned import keep_first
 from .encode import encode_png
 from .options import MOST_PIXELS
-from .said import said_by, without_urls
+from .said import said_by
 
 #: Kinds of columns: a picture, stored as PNG, or a value.
 KINDS = ("image", "bool", "int32", "int64", "float32", "float64", "string")
@@ -171,7 +171,7 @@ def _stored(value: Any, kind: str, stem: str) -> Any:
                 return stored
         except (pa.ArrowInvalid, pa.ArrowTypeError, TypeError, OverflowError):
             pass
-        raise PrepareError(f"{without_urls(repr(value))} of {stem} is no {kind}.")
+        raise PrepareError(f"{value!r} of {stem} is no {kind}.")
     picture = np.asarray(value)
     if (
         not picture.size

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from ..errors import SelectionError
+from ..masking import without_urls
 
 
 def whole(value: Any, what: str, video: str) -> int:
@@ -25,7 +26,8 @@ def whole(value: Any, what: str, video: str) -> int:
         return operator.index(value)
     except TypeError:  # arrays and tensors have __index__, whatever they hold
         pass
-    raise TypeError(f"{video}: {what} is a whole number, counted from 0, not {value!r}. Is int() missing around it?")
+    given = without_urls(repr(value))
+    raise TypeError(f"{video}: {what} is a whole number, counted from 0, not {given}. Is int() missing around it?")
 
 
 def timesteps_of(values: Any, video: str) -> list[int]:
@@ -39,7 +41,8 @@ def timesteps_of(values: Any, video: str) -> list[int]:
         with contextlib.suppress(TypeError):
             several = iter(values)
     if several is None:
-        raise TypeError(f"{video}: timesteps are a list, such as [9, 3], not {values!r}. For one: get_frame_at.")
+        given = without_urls(repr(values))
+        raise TypeError(f"{video}: timesteps are a list, such as [9, 3], not {given}. For one: get_frame_at.")
     return [whole(value, "each of timesteps", video) for value in several]
 
 
