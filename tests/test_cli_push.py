@@ -218,3 +218,14 @@ def test_the_readme_pushes_and_loads(alice, documented, tmp_path):
     before = 'import nersemble\nfrom datasets import load_dataset\nplan = nersemble.prepare.load_plan("out/")\n'
     text = before + marked("test:readme-push").text + "print(len(ds), ds.column_names)\n"
     assert run_python(text, tmp_path / "here", documented).startswith(f"{alice.plan.rows} ['participant', ")
+
+
+@pytest.mark.parametrize("host", ["huggingface.co", "hf.co"])
+def test_a_link_of_the_hub_is_not_taken_for_the_access_url(run, host):
+    shown = run("out", f"https://{host}/datasets/my-lab/heads", code=2)[1]
+    assert shown == (
+        "Error: A data set of the hub is named OWNER/NAME, such as my-lab/heads, not by its link. Leave out "
+        "https://huggingface.co/datasets/.\n"
+    )
+    secret = run("out", f"https://{host}/datasets/my-lab/heads", "-m", "https://data.example/x", code=2)[1]
+    assert "An access URL does not belong on the command line" in secret

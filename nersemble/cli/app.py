@@ -36,13 +36,19 @@ _URL_GIVEN = (
     "An access URL does not belong on the command line, where the shell's history and the list of processes show it. "
     "Run `nersemble login`, which asks for it."
 )
+_HUB_LINK = re.compile(r"(?:--\w+=)?https://(?:huggingface\.co|hf\.co)/datasets/[\w./-]+")
+_LINK_GIVEN = (
+    "A data set of the hub is named OWNER/NAME, such as my-lab/heads, not by its link. Leave out "
+    "https://huggingface.co/datasets/."
+)
 
 
 def main() -> None:
     """Run the command line on ``sys.argv`` and exit."""
     # Before the parser, whose messages repeat what they do not understand.
-    if any(re.search("https?:", argument, re.IGNORECASE) for argument in sys.argv[1:]):
-        _fail(_URL_GIVEN, code=2)
+    urls = [argument for argument in sys.argv[1:] if re.search("https?:", argument, re.IGNORECASE)]
+    if urls:
+        _fail(_LINK_GIVEN if all(map(_HUB_LINK.fullmatch, urls)) else _URL_GIVEN, code=2)
     problem = ""
     try:
         build(sys.argv[1:])(prog_name="nersemble")
