@@ -278,3 +278,12 @@ def test_words_of_others_about_our_marks_are_not_taken_for_ours(alice, body):
     delete("alice/faces", [240], token=alice.token, endpoint=alice.hub.url)
     assert body in card_of(alice)
     assert "240" not in card_of(alice)
+
+
+def test_the_card_says_what_clips_need(alice):
+    alice.push()
+    card = " ".join(alice.repo.read("README.md").decode().split())
+    assert (
+        "stock columns of `datasets`, which need no other package to be read. Clips, in a column `video`, need" in card
+    )
+    assert "no other package is needed to read them" not in card

@@ -70,7 +70,8 @@ for: {ACCESS_FORM}
 ## Columns
 
 Rows of a config are in the order participant, sequence (by name), time. Pictures are encoded files in stock columns of
-`datasets`; no other package is needed to read them.
+`datasets`, which need no other package to be read. Clips, in a column `video`, need
+[torchcodec](https://github.com/meta-pytorch/torchcodec) as well, or torchvision where `datasets` is older than 4.0.
 
 | Column | Holds |
 |---|---|
