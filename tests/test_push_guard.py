@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import warnings
 from pathlib import Path
 
 import pytest
 from _pushing import DEPRECATED, Pushing, pushing
-from hub import READ, WRITE, Hub, answer, run, run_after
+from hub import READ, WRITE, Hub, answer, run, run_after, say
 
 from nersemble.errors import AudienceWarning, PushError
-from nersemble.hub import plan_push
+from nersemble.hub import delete, plan_push, push
 
 pytestmark = DEPRECATED
 
@@ -321,9 +322,22 @@ def test_a_namespace_of_others_is_refused(alice):
 def test_a_member_who_may_not_write_is_told_so(alice):
     alice.hub.organization("lab", alice="read", bob="admin")
     alice.hub.create("lab/faces", author="bob")
-    with pytest.warns(AudienceWarning), pytest.raises(PushError, match=r"403.*may write to this data set"):
-        alice.push("lab/faces")
-    assert alice.hub.received == 0
+    wanted = r"alice may only read in the organisation lab\. Ask one of its admins for the role write"
+    for call in (plan_push, push):
+        with pytest.raises(PushError, match=wanted):
+            call(alice.plan, alice.folder, "lab/faces", token=alice.token, endpoint=alice.hub.url)
+    with pytest.raises(PushError, match=wanted):
+        delete("lab/faces", 240, token=alice.token, endpoint=alice.hub.url)
+    assert {call.route for call in alice.hub.calls} == {"whoami"}
+
+
+def test_a_member_who_may_write_in_a_group_of_an_organisation_is_not_refused_for_the_role(alice):
+    alice.hub.organization("lab", alice="read", bob="admin")
+    told = alice.api.whoami()
+    told["orgs"][0]["resourceGroups"] = [{"id": "1", "name": "faces", "role": "write"}]
+    alice.hub.faults.add("whoami", say(json.dumps(told).encode()))
+    with pytest.warns(AudienceWarning, match="All 2 members of the organisation lab"):
+        alice.push("lab/faces", dry_run=True)
 
 
 OFFLINE = """

@@ -15,6 +15,8 @@ from .tokens import TOKENS
 MANY = 100
 #: What lets a fine-grained token write to repositories; others write discussions, collections, or call models.
 _WRITING = {"repo.write", "repo.content.write"}
+#: Roles in an organisation that change nothing there.
+_READING = {"read", "no_access"}
 _ID = re.compile(r"(?:[A-Za-z0-9][\w.-]*/)?[A-Za-z0-9_][\w.-]{0,95}")
 
 
@@ -106,8 +108,9 @@ def find_destination(client: Client, repo_id: str) -> Destination:
     user = str(told.get("name", ""))
     repo_id = repo_id if "/" in repo_id else f"{user}/{repo_id}"
     namespace = repo_id.partition("/")[0]
-    organizations = {str(one.get("name")) for one in told.get("orgs") or []}
+    organizations = {str(one.get("name")): one for one in told.get("orgs") or [] if isinstance(one, dict)}
     _check_token(told, user, namespace, repo_id)
+    _check_role(organizations.get(namespace) or {}, user, namespace)
     if namespace != user and namespace not in organizations and not _names(told, namespace):
         raise PushError(
             f"{namespace} is neither {user}, whose token this is, nor an organisation that the token may use"
@@ -167,6 +170,18 @@ def _check_token(told: dict[str, Any], user: str, namespace: str, repo_id: str) 
             f"The token of {user} is fine-grained and may not write to {repo_id}. Let it write to the repositories of "
             f"{namespace} at {TOKENS}, or make another."
         )
+
+
+def _check_role(organization: dict[str, Any], user: str, namespace: str) -> None:
+    """Refuse a member who may not write; not one whose role the hub does not tell."""
+    groups = [one for one in organization.get("resourceGroups") or [] if isinstance(one, dict)]
+    # A group of an organisation can let write who may only read all else in it.
+    if {str(one.get("role")) for one in groups} - _READING or organization.get("roleInOrg") not in _READING:
+        return
+    raise PushError(
+        f"{user} may only read in the organisation {namespace}. Ask one of its admins for the role write there, or "
+        f"name a data set of {user}."
+    )
 
 
 def _names(told: dict[str, Any], namespace: str) -> bool:
