@@ -201,6 +201,37 @@ def test_a_warning_is_shown_again_although_python_shows_one_only_once(alice):
     assert [one.category for one in caught].count(AudienceWarning) == 2
 
 
+@pytest.mark.parametrize("action", ["ignore", "once"])
+def test_filters_of_warnings_do_not_hide_who_will_see_the_faces(alice, caplog, action):
+    alice.hub.organization("lab", alice="write", bob="read")
+    for _ in range(2):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter(action)
+            alice.push("lab/faces", dry_run=True)
+        shown = [str(one.message) for one in caught if one.category is AudienceWarning] + caplog.messages
+        assert shown == ["All 2 members of the organisation lab will be able to see the faces in lab/faces."]
+        caplog.clear()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", AudienceWarning)
+        with pytest.raises(AudienceWarning):
+            alice.push("lab/faces")
+
+
+SILENCED = """
+import sys
+from nersemble.hub import plan_push, push
+from nersemble.prepare import load_plan
+push(load_plan(sys.argv[1]), sys.argv[1], "lab/faces", endpoint=sys.argv[2], dry_run=True)
+"""
+
+
+def test_a_script_that_ignores_warnings_says_who_will_see_the_faces(alice, monkeypatch):
+    monkeypatch.setenv("PYTHONWARNINGS", "ignore")
+    alice.hub.organization("lab", alice="write", bob="read")
+    done = alice.hub.python(SILENCED, alice.folder, alice.hub.url, token=alice.token)
+    assert done.stderr == "All 2 members of the organisation lab will be able to see the faces in lab/faces.\n"
+
+
 def test_an_organisation_of_many_is_refused_without_their_exact_number(alice):
     alice.hub.page_size = 40
     alice.hub.organization("city", alice="write", **{f"m{number}": "read" for number in range(100)})

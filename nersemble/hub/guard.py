@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import warnings
 from dataclasses import dataclass
@@ -125,11 +126,17 @@ def find_destination(client: Client, repo_id: str) -> Destination:
 
 
 def warn_of_audience(destination: Destination) -> None:
-    """Say who will see the faces, every time anew."""
+    """Say who will see the faces, every time anew, and in the log where warnings are not shown."""
     text = destination.warning()
-    if text:
-        # Without a registry, in which Python would note that this was said already.
+    if not text:
+        return
+    with warnings.catch_warnings(record=True) as shown:
+        # Without a registry, in which Python would note that this was said already.  What makes errors of it may.
         warnings.warn_explicit(text, AudienceWarning, "nersemble.hub", 1)
+    if shown:
+        warnings.showwarning(AudienceWarning(text), AudienceWarning, "nersemble.hub", 1)
+    else:  # filtered, as by PYTHONWARNINGS=ignore; Python shows this on stderr unless somebody takes it up
+        logging.getLogger("nersemble.hub").warning(text)
 
 
 def public_refusal(repo_id: str) -> str:
