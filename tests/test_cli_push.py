@@ -229,3 +229,10 @@ def test_a_link_of_the_hub_is_not_taken_for_the_access_url(run, host):
     )
     secret = run("out", f"https://{host}/datasets/my-lab/heads", "-m", "https://data.example/x", code=2)[1]
     assert "An access URL does not belong on the command line" in secret
+
+
+def test_a_token_file_that_cannot_be_read_says_why(run, tmp_path):
+    (tmp_path / "binary").write_bytes(b"hf_\xff\xfe")
+    for name, why in (("nowhere", "no such file or directory"), (".", "is a directory"), ("binary", "it is no text")):
+        shown = run("out", "faces", "--token-file", str(tmp_path / name), code=1)[1]
+        assert shown.startswith(f"Error: The token cannot be read from {tmp_path / name}: {why}. Name a file")

@@ -6,6 +6,7 @@ import json
 import warnings
 from pathlib import Path
 
+import huggingface_hub.constants
 import pytest
 from _pushing import DEPRECATED, Pushing, pushing
 from hub import READ, WRITE, Hub, answer, run, run_after, say
@@ -311,6 +312,27 @@ def test_a_token_that_is_none_is_not_replaced_by_that_of_the_machine(alice, monk
     monkeypatch.setenv("HF_TOKEN", alice.token)
     with pytest.raises(PushError, match=wanted):
         alice.push(token=given)
+
+
+@pytest.mark.parametrize("kind", ["folder", "no text"])
+def test_a_login_that_cannot_be_read_is_told_unless_the_environment_has_a_token(alice, monkeypatch, tmp_path, kind):
+    place = tmp_path / "token"
+    if kind == "folder":
+        place.mkdir()
+    else:
+        place.write_bytes(b"hf_\xff\xfe")
+    monkeypatch.setattr(huggingface_hub.constants, "HF_TOKEN_PATH", str(place))
+    why = "is a directory" if kind == "folder" else "it is no text"
+    wanted = f"logged in with cannot be read from {place}: {why}.*hf auth login"
+    for call in (alice.push, lambda token: delete("alice/faces", 240, token=token, endpoint=alice.hub.url)):
+        for token in (None, alice.token):
+            with pytest.raises(PushError, match=wanted) as caught:
+                call(token=token)
+            assert caught.value.__context__ is None
+    assert alice.hub.calls == []
+    monkeypatch.setenv("HF_TOKEN", alice.token)
+    alice.push(token=None)
+    alice.assert_whole()
 
 
 def test_a_token_that_may_only_read_is_refused_plainly(alice):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -151,11 +152,19 @@ def _token(file: str | None) -> str | None:
     """
     if file is None:
         return None
+    text, why = "", ""
     try:
         # Some editors put a mark at the start of a file.
         text = Path(file).expanduser().read_text(encoding="utf-8-sig").strip()
-    except (OSError, UnicodeDecodeError):
-        text = ""
+    except OSError as error:
+        why = (os.strerror(error.errno) if error.errno else "it cannot be read").lower()
+    except (UnicodeDecodeError, RuntimeError):  # the latter of ~ without a home
+        why = "it is no text"
+    if why:
+        raise SelectionError(
+            f"The token cannot be read from {file}: {why}. Name a file that holds the token alone and that you may "
+            "read, or leave --token-file out to use the token of `hf auth login`."
+        )
     if not text or len(text.split()) != 1:
         raise SelectionError(f"{file} holds no token: it is a file with the token alone.")
     return text

@@ -27,21 +27,36 @@ def tidy(token: Any) -> Any:
     return token.strip().strip("\ufeff").strip() if isinstance(token, str) else token
 
 
+def _token_of_machine() -> tuple[str, str]:
+    """The token that this machine is logged in with, and why that cannot be read; "" of what there is not."""
+    from huggingface_hub import constants, get_token
+
+    try:
+        return get_token() or "", ""
+    except OSError as error:
+        why = (os.strerror(error.errno) if error.errno else "it cannot be read").lower()
+    except UnicodeDecodeError:  # which quotes the file
+        why = "it is no text"
+    return "", (
+        f"The token that this machine is logged in with cannot be read from {constants.HF_TOKEN_PATH}: {why}. Move "
+        "that away and run `hf auth login` again, or set HF_TOKEN."
+    )
+
+
 def tokens_at_hand(given: Any) -> set[str]:
     """The token that was given, that of the environment, and the one that this machine is logged in with."""
-    from huggingface_hub import get_token
-
-    told = (given, os.environ.get("HF_TOKEN"), get_token())
+    told = (given, os.environ.get("HF_TOKEN"), _token_of_machine()[0])
     return {one.strip() for one in told if isinstance(one, str) and len(one.strip()) >= _SHORTEST}
 
 
 def problem_of(given: Any) -> str:
     """Why a token, or in place of None that of this machine, cannot be one; "" if it can."""
-    from huggingface_hub import get_token
-
     if given is not None and not isinstance(given, (str, bool)):
         return f"token= is a text, or None for the one that this machine is logged in with, not {type(given).__name__}."
-    token = (get_token() or "") if given is None or given is True else given or ""
+    token, problem = _token_of_machine()
+    if problem:  # also with another, since the hub's client reads it all the same when it sends large files
+        return problem
+    token = token if given is None or given is True else given or ""
     if not token:
         return NO_TOKEN
     if _NO_TOKENS.search(token):
