@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import socket
 import tempfile
+import time
 from pathlib import Path
 
 import pytest
@@ -10,7 +12,7 @@ from _pushing import DEPRECATED, Pushing, pushing
 from hub import Hub, answer, cut, drop, drop_after, run, say
 
 from nersemble.errors import PushError
-from nersemble.hub import delete, retry
+from nersemble.hub import client, delete, plan_push, retry
 
 pytestmark = DEPRECATED
 
@@ -114,7 +116,7 @@ def test_a_shard_whose_sending_broke_off_is_sent_again_alone(alice, fault):
 
 
 def test_a_hub_that_is_not_there_is_an_error_in_plain_words(alice, monkeypatch):
-    with pytest.raises(PushError, match="Asking the hub whose token this is failed: the connection failed"):
+    with pytest.raises(PushError, match="The hub cannot be reached: the connection failed"):
         alice.push(endpoint="http://127.0.0.1:9")
 
 
@@ -212,3 +214,35 @@ def test_a_folder_for_temporary_files_that_is_not_there_is_an_error_in_plain_wor
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nowhere"))
     with pytest.raises(PushError, match=r"Reading README\.md .*something on this machine failed: No such file"):
         alice.push(dry_run=True)
+
+
+@pytest.mark.parametrize("kind", ["refused", "no such host", "silent"])
+def test_a_hub_out_of_reach_is_told_soon_and_in_plain_words(alice, monkeypatch, kind):
+    monkeypatch.setattr(client, "REACH", 1.0)
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        if kind == "silent":  # takes connections, and says nothing
+            listening.listen()
+        host = "hub.invalid" if kind == "no such host" else "127.0.0.1"
+        there = {"endpoint": f"http://{host}:{listening.getsockname()[1]}", "token": alice.token}
+        calls = [lambda: alice.push(**there), lambda: delete("alice/faces", 240, **there)]
+        calls.append(lambda: plan_push(alice.plan, None, "alice/faces", **there))
+        for call in calls:
+            began = time.monotonic()
+            with pytest.raises(PushError, match=r"^The hub cannot be reached: .*Nothing was sent.*HF_ENDPOINT") as no:
+                call()
+            assert time.monotonic() - began < 10
+            assert ("no answer came in time" in str(no.value)) == (kind == "silent")
+
+
+def test_a_hub_that_goes_away_before_anything_is_sent_is_not_waited_for_as_long_as_later(alice, monkeypatch):
+    monkeypatch.setattr(retry, "WAITS", (0.01,) * 8)
+    early = alice.hub.faults.add("info", drop(), times=99)
+    with pytest.raises(PushError, match="Looking at alice/faces failed: the connection failed"):
+        alice.push()
+    assert early.hits == 4
+    alice.hub.faults.clear()
+    late = alice.hub.faults.add("preupload", drop(), times=8)
+    alice.push()
+    assert late.hits == 8
+    alice.assert_whole()

@@ -9,6 +9,7 @@ import hashlib
 import importlib
 import io
 import tempfile
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,12 +20,27 @@ from .. import __version__
 from ..errors import PushError, SelectionError
 from .content import BLOCK, git_digest
 from .hushing import quiet
-from .retry import DONE, ODD, ODD_WORDS, CutOffError, Failure, Patience, attempt, local_words
+from .retry import (
+    DONE,
+    ODD,
+    ODD_WORDS,
+    SILENT,
+    CutOffError,
+    Failure,
+    Patience,
+    attempt,
+    attempt_within,
+    local_words,
+)
 from .tokens import TOKENS, advice, problem_of, tidy, tokens_at_hand
 
 Result = TypeVar("Result")
 #: What a hub answers to a question that it does not know: the usual one knows all of them, others may not.
 _NO_SUCH_CALL = (404, 405, 501)
+#: Seconds that the hub has to answer the first question.
+REACH = 25.0
+#: New tries of the first question, and of a hub that is out of reach before anything was sent.
+_FEW = 3
 
 
 class NotThereError(PushError):
@@ -76,6 +92,8 @@ class Client:
 
         self._api = HfApi(endpoint=endpoint, token=tidy(token), library_name="nersemble", library_version=__version__)
         self.tell = tell
+        #: Whether something was sent or deleted: a hub that is out of reach is waited for from then on.
+        self.has_begun = False
 
     def _call(self, what: str, call: Callable[[], Result]) -> Result:
         """The result of a call.
@@ -98,11 +116,16 @@ class Client:
             raise PushError(f"{what} failed: {failure}.{advice(failure)}")
         return found
 
-    def _try(self, call: Callable[[], Result], most: int = 100) -> tuple[Result | None, Failure | None]:
-        patience = Patience(self.tell, most)
+    def _try(
+        self, call: Callable[[], Result], most: int = 100, within: float | None = None
+    ) -> tuple[Result | None, Failure | None]:
+        patience = Patience(self.tell, most, most if self.has_begun else _FEW)
         while True:
+            began = time.monotonic()
             with quiet():
-                found, failure = attempt(call)
+                found, failure = attempt(call) if within is None else attempt_within(call, within)
+            if within is not None and failure is not None and failure.status == 0:
+                within = max(within - (time.monotonic() - began), 1.0)
             if failure is None or not patience.wait(failure):
                 return found, failure
 
@@ -118,9 +141,18 @@ class Client:
         if problem:
             raise PushError(problem)
         # The first call of all: nobody waits for minutes to hear that there is no network.
-        found, failure = self._try(self._api.whoami, most=3)
+        found, failure = self._try(self._api.whoami, _FEW, REACH)
         if failure is not None and failure.status in (401, 403):
-            raise PushError(f"The hub does not know this token; it may have been revoked. Make another at {TOKENS}.")
+            raise PushError(
+                "The hub does not know this token; it may have been revoked, have expired, or be of another hub. Make "
+                f"another at {TOKENS}."
+            )
+        if failure is not None and failure.status in (0, SILENT):
+            raise PushError(
+                f"The hub cannot be reached: {failure}. Nothing was sent or changed. Is this machine online, does it "
+                "need a proxy (HTTPS_PROXY), and is the hub's URL right, if it is not the usual one (endpoint=, "
+                "HF_ENDPOINT)? Try again then."
+            )
         if failure is not None:
             raise PushError(f"Asking the hub whose token this is failed: {failure}.{advice(failure)}")
         if not isinstance(found, dict) or not found.get("name"):

@@ -91,7 +91,7 @@ class Committing:
         self._git_hashes: dict[str, str] = {}
         self._sent: set[str] = set()
         self._tried = False
-        client.tell = self._note
+        client.tell, client.has_begun = self._note, True
 
     def run(self, report: PushReport, message: str) -> None:
         """Do all that is left to do, and fill in the report.

@@ -80,7 +80,7 @@ def delete(
             state.note = words
             shown.update(state)
 
-        client.tell = note
+        client.tell, client.has_begun = note, True
         deleting = _Deleting(client, destination.repo_id, wanted)
         return deleting.look() if dry_run else deleting.run(message or _title(wanted))
 

@@ -11,6 +11,7 @@ import json
 import os
 import random
 import re
+import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
@@ -34,6 +35,8 @@ ODD_WORDS = "the hub's answer is none of a hub: is there a proxy or a login page
 #: Status of a call that was done, and whose answer names a URL that the hub's client does not know: clients before 1.1
 #: take every URL for one of ``HF_ENDPOINT``, and a hub behind a proxy may name one of its own.
 DONE = -3
+#: Status of a call that was given up, as no answer came in time.
+SILENT = -4
 _OTHER_URL = re.compile(r"Unable to retrieve user and repo ID|Invalid HF URI 'https?:")
 #: Of a link that is good for some time, to whoever has it.
 _SIGNED = re.compile(r"[?&](?:X-\w+-)?Signature=", re.IGNORECASE)
@@ -52,7 +55,7 @@ class Failure:
     """Why a call failed.
 
     Attributes:
-        status: The hub's answer; 0 if none came, -1 if the call was not made at all; ``ODD`` or ``DONE``.
+        status: The hub's answer; 0 if none came, -1 if the call was not made at all; ``ODD``, ``DONE`` or ``SILENT``.
         words: What the hub says, or what broke, in short.
         wait: Seconds that the hub asks to wait; None if it says nothing.
         link: Whether a signed link was refused, in whose place another try gets a new one.
@@ -165,16 +168,38 @@ def attempt(call: Callable[[], Result]) -> tuple[Result | None, Failure | None]:
         del other
 
 
+def attempt_within(call: Callable[[], Result], seconds: float) -> tuple[Result | None, Failure | None]:
+    """The same, given up after some seconds: the hub's client waits for a connection as long as the system does."""
+    came: list[tuple[Result | None, Failure | None]] = []
+    raised: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            came.append(attempt(call))
+        except BaseException as error:  # noqa: BLE001 - raised again by who waits
+            raised.append(error)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    if raised:
+        raise raised.pop()
+    return came[0] if came else (None, Failure(SILENT, "no answer came in time"))
+
+
 class Patience:
     """Waits between tries, longer each time, for as long as there is hope.
 
     Args:
         tell: Told in words what is waited for.
         most: How many times at most.
+        unreached: How many times at most if no answer comes at all.
     """
 
-    def __init__(self, tell: Callable[[str], object] = lambda words: None, most: int = 100) -> None:
-        self._tell, self._most = tell, most
+    def __init__(
+        self, tell: Callable[[str], object] = lambda words: None, most: int = 100, unreached: int = 100
+    ) -> None:
+        self._tell, self._most, self._unreached = tell, most, unreached
         self._tries = 0
 
     def reset(self) -> None:
@@ -191,6 +216,7 @@ class Patience:
         hope = failure.passing or (conflicts and failure.status in CONFLICT)
         asked = failure.wait or 0.0
         most = min(len(WAITS), self._most, FEW if failure.words == CUT_OFF else self._most)
+        most = min(most, self._unreached) if failure.status == 0 else most
         if not hope or self._tries >= most or asked > LONGEST_WAIT:
             return False
         # Not all of several pushers at once.
