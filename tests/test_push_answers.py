@@ -150,3 +150,13 @@ def test_another_hub_than_that_of_the_environment_is_the_only_one_that_is_asked(
     assert report.commit == alice.hub.repos["lab/faces"].head.id
     delete("lab/faces", [240], token=alice.token, endpoint=alice.hub.url)
     assert alice.hub.repos["lab/faces"].paths() == ["README.md"]
+
+
+def test_a_refusal_names_each_likely_cause_and_what_to_do(alice):
+    with pytest.raises(PushError, match=r"does not exist, or it is private and the token may not see it.*tokens\.$"):
+        delete("alice/nothing", 240, token=alice.token, endpoint=alice.hub.url)
+    for status, wanted in ((401, "was revoked, or has expired. Make another"), (404, "may not see it")):
+        alice.hub.faults.add("create", answer(status), times=9)
+        with pytest.raises(PushError, match=wanted):
+            alice.push()
+        alice.hub.faults.clear()

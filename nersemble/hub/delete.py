@@ -16,7 +16,7 @@ from .held import Held
 from .report import DeleteReport, told_ids
 from .retry import ODD, Failure, Patience
 from .scan import Forbidden
-from .tokens import advice
+from .tokens import TOKENS, advice
 from .traces import LOOKS, MAIN, Survey, words
 from .without import Without, is_in_name, parse_participants
 
@@ -72,7 +72,11 @@ def delete(
         raise PushError(f"Nothing was deleted, since the commit's message {problem}. Give another message=.")
     destination = find_destination(client, repo_id)
     if destination.state is None:
-        raise PushError(f"There is no data set {destination.repo_id} that this token can see.")
+        raise PushError(
+            f"There is no data set {destination.repo_id} that this token can see: it does not exist, or it is private "
+            "and the token may not see it, which the hub answers alike. Look whether the name is right, and what the "
+            f"token may do at {TOKENS}."
+        )
     with display(kind_for(progress), verb="Deleting") as shown:
         state = Count()
 
@@ -252,7 +256,9 @@ class _Deleting:
     def _state(self) -> RepoState:
         state = self._client.state(self._repo)
         if state is None:
-            raise PushError(f"{self._repo} cannot be found on the hub any more.")
+            raise PushError(
+                f"{self._repo} cannot be found on the hub any more: was it deleted or renamed, or the token revoked?"
+            )
         if state.private:
             return state
         raise PushError(

@@ -70,6 +70,16 @@ def problem_of(given: Any) -> str:
 
 def advice(failure: Failure | None) -> str:
     """What to do about the token, if a failure is about that; "" otherwise."""
-    if failure is None or failure.status not in (401, 403) or failure.link:
+    if failure is None or failure.status not in (401, 403, 404) or failure.link:
         return ""
+    if failure.status == 404:
+        return (
+            " It is not there any more, or it is private and the token may not see it, which the hub answers alike: "
+            f"look whether the name is right, and what the token may do at {TOKENS}."
+        )
+    if failure.status == 401:
+        return (
+            " The hub does not know the token any more: it was revoked, or has expired. Make another that may write to "
+            f"this data set at {TOKENS}."
+        )
     return f" The token may not do this: make one that may write to this data set at {TOKENS}."
