@@ -11,6 +11,7 @@ import av
 import numpy as np
 import pytest
 from _videos import decode_all, number_in, picture_of
+from test_video import RemoteBytes
 
 from nersemble.errors import FrameError
 from nersemble.video import VideoDecoder
@@ -191,6 +192,25 @@ def test_two_fields_with_packets_of_their_own_are_one_picture(tmp_path):
     with VideoDecoder(path) as decoder:
         assert len(decoder) == 20
         for timestep in [7, 3, *range(20), 19, 0]:
+            assert np.array_equal(decoder.get_frame_at(timestep), truth[timestep])
+
+
+@pytest.mark.parametrize("container", ["mp4", "mov"])
+@pytest.mark.parametrize("remote", [False, True])
+def test_samples_of_one_field_are_joined_too(tmp_path, container, remote):
+    """As they are where a transport stream is copied into another container."""
+    stream, path = in_fields(tmp_path, 20), tmp_path / f"fields.{container}"
+    with av.open(str(stream)) as source, av.open(str(path), "w") as out:
+        track = out.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(video=0):
+            if packet.size:
+                packet.stream = track
+                out.mux(packet)
+    truth = decode_all(path)
+    assert [number_in(picture) for picture in truth] == list(range(20))
+    with VideoDecoder(RemoteBytes(path.read_bytes()) if remote else path) as decoder:
+        assert len(decoder) == 20
+        for timestep in [7, 3, 19, 0]:
             assert np.array_equal(decoder.get_frame_at(timestep), truth[timestep])
 
 

@@ -19,14 +19,12 @@ from ..errors import FrameError, SelectionError
 from ..memory import LARGE, keep_picture_memory
 from .asked import range_of, timesteps_of, whole
 from .engine import PictureDecoder
-from .mp4 import Mp4Packets, read_index
+from .indexing import index_of
 from .outlook import LONGEST_STEP, Outlook, outlooks_of
 from .packets import PacketIndex, PacketReader
 from .resize import Picture, checked_size, contiguous
 from .rgb import RgbConverter
-from .scan import scan
-from .skipped import without_skipped
-from .source import ByteSource, FileSource, LocalSource, WindowReader, as_source
+from .source import ByteSource, FileSource, LocalSource, as_source
 from .tensor import converter
 
 if TYPE_CHECKING:
@@ -90,10 +88,7 @@ class VideoDecoder:
     def _read_index(self, first_read: int) -> tuple[PacketIndex, PacketReader]:
         problem = ""
         try:
-            reader = WindowReader(self._source)
-            plain = read_index(reader, first_read)
-            index, packets = scan(self._source) if plain is None else (plain.packets, Mp4Packets(plain, reader))
-            return without_skipped(index, packets), packets
+            return index_of(self._source, first_read)
         except FrameError as error:
             problem = str(error)
         self._source.close()
