@@ -20,10 +20,10 @@ from ..cores import usable_cores
 from ..errors import FrameError
 from .disposable import holds_parameter_sets, is_disposable
 from .evidence import DISORDERED, LOST, Evidence
+from .mends import Mends
 from .orders import PictureOrders
 from .outlook import Outlook, Wanted
 from .packets import PacketIndex, PacketReader
-from .unmarking import begins_anew, without_lost_marks
 
 #: Most packets fed behind a wanted one before it is given up: twice what a standard codec may hold back.
 LONGEST_WAIT = 32
@@ -54,8 +54,7 @@ class PictureDecoder:
         self._context: Any = None
         self._threads = self._asked = 1  # that it has, and that the last picture asked for
         self._one_thread = False
-        #: Packets that speak of what was cut away in front, without so many of these words.
-        self._mended: dict[int, tuple[int, bytes]] = {}
+        self._mends = Mends(index, packets)
         self._depth = index.reorder_depth  # pictures that the codec holds back to bring them into order
         self._has_other_sets = False  # the codec was fed parameter sets, which a flush does not take back
         self._reset()
@@ -110,7 +109,7 @@ class PictureDecoder:
                 start = self._evidence.start_for(packet) if start else None
             elif self._threads > 1:  # with more threads a codec says late what is damaged: look again
                 self._threads, self._one_thread = 1, True
-            elif start == 0 and self._mend(refused):
+            elif self._mends.leave_out_messages(refused) or (start == 0 and self._mends.leave_out_marks(refused)):
                 self._one_thread = False
             elif (sure and self._begins_anew(start)) or not self._packets.read(packet, packet):
                 break  # nothing in front of it changes what comes out; or the file ends before the picture
@@ -124,18 +123,6 @@ class PictureDecoder:
         orders = PictureOrders(self._index.codec, self._index.extradata)
         place = next(map(orders.place, self._packets.read(start, start)), None)
         return place is not None and place.anew
-
-    def _mend(self, refused: int | None) -> bool:
-        """Take out of a packet that the codec refused what it says of pictures in front of the file, if it does."""
-        if refused is None or self._index.codec != "h264":
-            return False
-        if begins_anew(self._index.extradata, *self._packets.read(0, 0)):
-            return False
-        count = 1 + self._mended.get(refused, (0, b""))[0]
-        mended = without_lost_marks(self._index.extradata, self._packets.read(0, refused), count)
-        if mended is not None:
-            self._mended[refused] = (count, mended)
-        return mended is not None
 
     @property
     def _in_doubt(self) -> bool:
@@ -165,6 +152,7 @@ class PictureDecoder:
         keyframe = int(behind[0]) if len(behind) else None
         end = final if keyframe is None else min(final, keyframe + _BESIDE)
         self._reset(start)
+        self._evidence.heeds_hidden = True
         self._begin(1)
         found: Any = None
         while not self._drained:
@@ -308,7 +296,7 @@ class PictureDecoder:
             self._drained = True
         else:
             # Allocated by FFmpeg, with the zeros behind it that decoders read; one around `data` itself has none.
-            given = self._mended[self._fed][1] if self._fed in self._mended else data
+            given = self._mends.given(self._fed, data)
             packet = av.Packet(len(given))
             packet.update(given)
             packet.pts = packet.dts = self._fed

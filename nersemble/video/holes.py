@@ -18,6 +18,8 @@ from .packets import PacketIndex, PacketReader
 NEIGHBOURS = 4
 #: The part of them that makes zeros the custom: where lengths are filled up to multiples of 4, three in four have some.
 CUSTOM = 1 / 4
+#: Messages, delimiters, fillers, and what is reserved or left to others.
+_BESIDE_PICTURES = {"h264": {6, 9, 12, *range(24, 32)}, "hevc": {35, 38, 39, 40, *range(41, 64)}}
 _NEVER_INSIDE = re.compile(rb"\x00\x00[\x00-\x02]")
 
 
@@ -39,10 +41,15 @@ class Holes:
         if self._index.codec not in ("h264", "hevc"):
             return False
         units = self._units(data)
-        if any(_NEVER_INSIDE.search(unit.rstrip(b"\0")) for unit in units):
+        if any(_NEVER_INSIDE.search(unit.rstrip(b"\0")) for unit in units if not self._is_beside_pictures(unit)):
             return True
         # A lone zero may be left of a longer start code.
         return any(unit.endswith(b"\0\0") for unit in units) and not self._has_custom(number)
+
+    def _is_beside_pictures(self, unit: bytes) -> bool:
+        """Whether a unit is of a kind that no picture is made of, and no hole goes on behind it."""
+        kind = unit[0] & 31 if self._index.codec == "h264" else unit[0] >> 1 & 63
+        return kind in _BESIDE_PICTURES[self._index.codec] and not unit.endswith(b"\0")
 
     def _has_custom(self, number: int) -> bool:
         """Whether packets around ``number`` end in zeros too."""

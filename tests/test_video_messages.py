@@ -1,0 +1,116 @@
+"""Units beside the coded pictures, which players skip: what is wrong with them changes no picture."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from _videos import decode_all, encode, number_in, x264, x265
+
+from nersemble.errors import FrameError
+from nersemble.video import VideoDecoder
+from nersemble.video.nal import join_units, split_units
+
+COUNT = 24
+KINDS = {
+    "h264": ("libx264", x264("keyint=12:min-keyint=12:bframes=3")),
+    "h264 in open groups": ("libx264", x264("keyint=12:min-keyint=12:bframes=3:open-gop=1")),
+    "hevc": ("libx265", x265("keyint=12:min-keyint=12:bframes=3:open-gop=0")),
+}
+#: Units that FFmpeg refuses if it is to say at once what is damaged: text and colour volumes that end too early.
+BAD_MESSAGES = {
+    "h264": [b"\x06\x05\xff\xff\x10" + b"x" * 20 + b"\x80", b"\x06\x04\x08\x01\x02\x03", b"\x06\x00\x01\x02\x80"],
+    "hevc": [b"\x4e\x01\x05\xff\xff\x10" + b"x" * 20 + b"\x80"],
+}
+#: One of a kind that is left to others, with zeros inside, and what such a kind ends in where a hole goes on behind it.
+OF_OTHERS = {"h264": b"\x18abc\0\0\0\0abc", "hevc": b"\x7c\x01abc\0\0\0\0abc"}
+
+
+def changed(path: Path, kind: str, change: Callable[[int, list[bytes]], list[bytes]]) -> Path:
+    """A video whose packets have other units, by their number in decode order."""
+    codec, options = KINDS[kind]
+    data = encode(codec=codec, options=options, count=COUNT)
+    with av.open(io.BytesIO(data)) as source, av.open(str(path), "w", format="mp4") as out:
+        context = source.streams.video[0].codec_context
+        name, extradata = context.name, bytes(context.extradata)
+        stream = out.add_stream_from_template(source.streams.video[0])
+        for number, packet in enumerate(packet for packet in source.demux(video=0) if packet.size):
+            units = change(number, list(split_units(name, extradata, bytes(packet))))
+            made = av.Packet(join_units(name, extradata, units))
+            made.pts, made.dts, made.time_base = packet.pts, packet.dts, packet.time_base
+            made.duration, made.is_keyframe, made.stream = packet.duration, packet.is_keyframe, stream
+            out.mux(made)
+    return path
+
+
+def assert_all_are_right(path: Path) -> None:
+    truth = decode_all(path)
+    assert [number_in(picture) for picture in truth] == list(range(COUNT))
+    for threads in (1, 2):
+        with VideoDecoder(path, threads=threads) as decoder:
+            for timestep in [17, 5, 23, 0, 11, 12]:
+                assert np.array_equal(decoder.get_frame_at(timestep), truth[timestep])
+            assert np.array_equal(decoder.get_frames_at(range(3, 20, 4)), truth[3:20:4])
+            for picture, expected in zip(decoder, truth, strict=True):
+                assert np.array_equal(picture, expected)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("every", [1, 5])
+def test_messages_that_no_player_can_read_cost_no_picture(tmp_path, kind, every):
+    messages = BAD_MESSAGES[kind.split()[0]]
+    path = changed(
+        tmp_path / "video.mp4",
+        kind,
+        lambda number, units: [*(messages if number % every == 0 else []), *units],
+    )
+    assert_all_are_right(path)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_zeros_in_units_that_no_picture_is_made_of_are_no_hole(tmp_path, kind):
+    path = changed(tmp_path / "video.mp4", kind, lambda _, units: [OF_OTHERS[kind.split()[0]], *units])
+    assert_all_are_right(path)
+
+
+@pytest.mark.parametrize("kind", ["h264", "hevc"])
+def test_a_hole_behind_such_a_unit_is_one_all_the_same(tmp_path, kind):
+    """From the middle of a unit beside the picture into the picture's own: a codec would show what was before."""
+
+    def with_hole(number: int, units: list[bytes]) -> list[bytes]:
+        if number != 15:
+            return units
+        *front, picture = units
+        filled = picture[:12] + b"\0" * (len(picture) - 12)
+        return [*front, OF_OTHERS[kind][:6] + b"\0" * 20, filled]
+
+    path = changed(tmp_path / "video.mp4", kind, with_hole)
+    refused = 0
+    for timestep in range(COUNT):
+        with VideoDecoder(path) as decoder:
+            try:
+                assert number_in(decoder.get_frame_at(timestep)) == timestep
+            except FrameError:
+                refused += 1
+    assert refused
+
+
+def test_a_picture_that_is_damaged_beside_its_message_stays_refused(tmp_path):
+    """Without the message it is tried once more, and refused for its own sake."""
+
+    def damaged(number: int, units: list[bytes]) -> list[bytes]:
+        if number != 13:
+            return units
+        *front, picture = units
+        return [*BAD_MESSAGES["h264"], *front, picture[: len(picture) // 2]]
+
+    path = changed(tmp_path / "video.mp4", "h264", damaged)
+    with VideoDecoder(path) as decoder:
+        for timestep in range(12):
+            assert number_in(decoder.get_frame_at(timestep)) == timestep
+        with pytest.raises(FrameError, match=r"damaged|left it out"):
+            decoder.get_frames_at(range(12, COUNT))
