@@ -52,6 +52,26 @@ def with_another_time(data: bytes, seed: int) -> bytes:
     return replace(data, "/moov/trak/mdia/minf/stbl/ctts", change)
 
 
+@pytest.mark.parametrize("kind", ["closed", "hevc"])
+def test_a_time_that_contradicts_an_edit_list_gives_no_wrong_picture(tmp_path, kind):
+    """The video begins in the middle of a group of pictures; a hidden picture may seem to be shown, or the reverse."""
+    codec, options = KINDS[kind]
+    data = encode(codec=codec, options=options, count=COUNT, pts=lambda number: number - 27)
+    path, tried, given = tmp_path / "video.mp4", 0, 0
+    for seed in range(24):
+        path.write_bytes(with_another_time(data, seed))
+        truth = [number_in(picture) for picture in decode_all(path)]
+        if truth != sorted(truth):
+            continue  # players show other pictures too
+        tried += 1
+        for timestep in range(0, COUNT - 27, 2):
+            with contextlib.suppress(FrameError), VideoDecoder(path) as decoder:
+                assert number_in(decoder.get_frame_at(timestep)) == truth[timestep]
+                given += 1
+    assert tried > 12
+    assert given > 5 * tried
+
+
 def test_a_picture_is_in_its_place_or_refused_however_it_is_asked_for(whole, tmp_path):
     path, tried, given = tmp_path / "video.mp4", 0, 0
     for seed in range(12):

@@ -39,6 +39,10 @@ ODD_EDITS = (
     "The video has an edit list of several edits that players show in different ways, so that its frames cannot be "
     "counted. Encode it anew, without edits."
 )
+STRAY = (
+    "The video has pictures that are shown behind a keyframe that its edit list hides, and stand in front of it, so "
+    "that its frames cannot be counted. Its header is damaged: fetch it again."
+)
 
 
 @dataclass(frozen=True)
@@ -161,6 +165,8 @@ def _parse_track(track: bytes, movie_timescale: int) -> Mp4Index:
     )
     shown = np.zeros(count, np.bool_)
     shown[sequence] = True
+    if _has_strays(composition, keyframe, shown):
+        raise FrameError(STRAY)
     fps = Fraction(timescale * count, int(duration.sum())) if duration.sum() else Fraction(0)
     packets = PacketIndex(
         codec=entry.codec,
@@ -252,6 +258,14 @@ def _has_leading_pictures(composition: NDArray[np.int64], keyframe: NDArray[np.b
     """Whether pictures behind a keyframe are shown in front of it, as in open groups of pictures."""
     earliest = np.minimum.accumulate(composition[::-1])[::-1]
     return bool((earliest[keyframe] < composition[keyframe]).any())
+
+
+def _has_strays(composition: NDArray[np.int64], keyframe: NDArray[np.bool_], shown: NDArray[np.bool_]) -> bool:
+    """Whether a shown picture in front of a hidden keyframe comes behind it, which no group of pictures has."""
+    if shown.all():
+        return False
+    latest = np.maximum.accumulate(np.where(shown, composition, WHOLE[0]))
+    return bool((latest > composition)[keyframe & ~shown].any())
 
 
 def _rotation(tkhd: bytes) -> int:

@@ -8,6 +8,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import numpy as np
+
 from .entry import is_clean_start
 from .orders import PictureOrders, Place
 from .packets import MAX_REORDER, PacketIndex, PacketReader
@@ -42,6 +44,11 @@ class Places:
         self._index = index
         self._packets = packets
         self._remote = remote
+        shown = index.shown  # what is said of all in front leaves hidden ones out, whose times can be anything
+        self._shown_before = np.cumsum(shown) - shown
+        self._shown_rank = np.empty_like(index.rank)
+        order = np.argsort(index.rank)
+        self._shown_rank[order] = np.cumsum(shown[order]) - shown[order]
         self._placed: set[int] = set()  # keyframes that are known to come where their times say
         self._sparse = False  # pictures are counted with gaps, and are in order all the same
         self.begin(0)
@@ -82,11 +89,11 @@ class Places:
 
     def _is_misplaced(self, packet: int, place: Place, data: bytes) -> bool:
         """Whether a keyframe is said to come elsewhere than behind all in front of it, and what leads it."""
-        if packet in self._placed or not self._index.shown.all():  # the times of hidden ones can be anything
+        if packet in self._placed or not self._index.shown[packet]:
             return False
         if not (place.anew or packet == self._origin or self._is_open_keyframe(packet, data)):
             return False
-        leading = int(self._index.rank[packet]) - packet
+        leading = int(self._shown_rank[packet] - self._shown_before[packet])
         if place.anew and leading == 0:
             return False
         if not 0 <= leading <= MAX_REORDER:
@@ -107,7 +114,7 @@ class Places:
         )
 
     def _leading(self, keyframe: int, most: int) -> int | None:
-        """How many of the packets behind a keyframe, up to ``most`` and the next one, hold pictures that lead it."""
+        """How many of the packets behind a keyframe, up to ``most`` and the next one, are shown and lead it."""
         last = min(keyframe + most, len(self._index.rank) - 1)
         orders = PictureOrders(self._index.codec, self._index.extradata)
         packets = self._packets.read(keyframe, last)
@@ -115,10 +122,10 @@ class Places:
             return None
         first, *behind = map(orders.place, packets)
         found = 0
-        for place in behind:
+        for packet, place in enumerate(behind, keyframe + 1):
             if place is None or first is None:
                 return None
             if place.anew:
                 break
-            found += place.order < first.order
+            found += place.order < first.order and bool(self._index.shown[packet])
         return found
