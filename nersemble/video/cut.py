@@ -13,11 +13,14 @@ from dataclasses import replace
 import numpy as np
 
 from ..errors import FrameError
-from .packets import MAX_REORDER, PacketIndex
+from .orders import PictureOrders
+from .packets import MAX_REORDER, PacketIndex, PacketReader
 
 _SEGMENT = b"\x18\x53\x80\x67"
 #: How much wider than a usual step a gap is.
 WIDE = 1.5
+#: From picture to picture; H.264 counts fields.
+_LARGEST_STEP = {"h264": 2, "hevc": 1}
 NO_TIMES = (
     "The file was cut off, and it is an AVI, which has no presentation times, so that its frames cannot be counted. "
     "Make or fetch it again."
@@ -25,12 +28,20 @@ NO_TIMES = (
 
 
 def without_doubtful_end(
-    index: PacketIndex, depth: int, durations: Sequence[int], format_name: str, data: memoryview
+    index: PacketIndex,
+    packets: PacketReader,
+    depth: int,
+    durations: Sequence[int],
+    format_name: str,
+    data: memoryview,
 ) -> PacketIndex:
     """The index without the last pictures, if the file may be cut off and there is a gap in front of them.
 
+    A gap in the times alone may be a pause: where pictures are counted, and no count is missing, it is one.
+
     Args:
         index: Of all packets that are there.
+        packets: Their bytes.
         depth: How many pictures the codec holds back to bring them into order, as far as it is known.
         durations: Of those of which they are known, in the unit of the presentation times.
         format_name: FFmpeg's name of the container.
@@ -55,7 +66,29 @@ def without_doubtful_end(
     wide = np.flatnonzero(steps[first:] > WIDE * usual)
     if not len(wide):
         return index
-    return replace(index, shown=index.shown & (index.pts <= times[first + wide[0]]))
+    behind = index.pts > times[first + wide[0]]
+    # Further in front in the file than what may be held back, a late time is a damaged one.
+    if behind[:-MAX_REORDER].any() or _is_counted_through(index, packets):
+        return index
+    return replace(index, shown=index.shown & ~behind)
+
+
+def _is_counted_through(index: PacketIndex, packets: PacketReader) -> bool:
+    """Whether the last pictures have all counts up to the highest one (H.264 and HEVC)."""
+    final = len(index.pts) - 1
+    start = index.start_for(max(final - MAX_REORDER, 0))
+    orders = PictureOrders(index.codec, index.extradata)
+    groups: list[list[int]] = [[]]
+    for data in packets.read(start, final):
+        place = orders.place(data)
+        if place is None:
+            return False
+        if place.anew:
+            groups.append([])
+        groups[-1].append(place.order)
+    steps = [np.diff(np.sort(np.array(counts, np.int64))) for counts in groups]
+    usual = int(np.gcd.reduce(np.concatenate(steps))) if sum(map(len, steps)) else 0
+    return len(steps[-1]) > 0 and 1 <= usual <= _LARGEST_STEP[index.codec] and bool((steps[-1] == usual).all())
 
 
 def _is_cut(format_name: str, data: memoryview) -> bool | None:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import av
+import numpy as np
+
+from ..errors import FrameError
 from .mp4 import Mp4Packets, read_index
 from .packets import PacketIndex, PacketReader
 from .parameter_sets import sets_of
@@ -10,6 +14,10 @@ from .skipped import without_skipped
 from .slices import FrameNumbers
 from .source import ByteSource, WindowReader
 
+DISORDERED = (
+    "The pictures of the video have other presentation times than their order in the file says, which this codec never "
+    "changes, so that its frames cannot be counted. Its times are damaged: make or fetch it again."
+)
 _AT_ONCE = 64  # packets that are looked at in one read
 
 
@@ -23,16 +31,19 @@ def index_of(source: ByteSource, first_read: int) -> tuple[PacketIndex, PacketRe
     Raises:
         FrameError: If it is no video, its frames cannot be counted, or its header is cut off.
     """
+    index, packets = _found(source, first_read)
+    if not av.Codec(index.codec, "r").reorder and (np.diff(index.pts[index.shown]) <= 0).any():
+        raise FrameError(DISORDERED)
+    return without_skipped(index, packets), packets
+
+
+def _found(source: ByteSource, first_read: int) -> tuple[PacketIndex, PacketReader]:
     reader = WindowReader(source)
     plain = read_index(reader, first_read)
     if plain is None:
-        index, scanned = scan(source)
-        return without_skipped(index, scanned), scanned
+        return scan(source)
     packets = Mp4Packets(plain, reader)
-    if _has_lone_fields(plain.packets, packets):
-        index, scanned = scan(source)
-        return without_skipped(index, scanned), scanned
-    return without_skipped(plain.packets, packets), packets
+    return scan(source) if _has_lone_fields(plain.packets, packets) else (plain.packets, packets)
 
 
 def _has_lone_fields(index: PacketIndex, packets: Mp4Packets) -> bool:

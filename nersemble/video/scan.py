@@ -25,7 +25,7 @@ from .fields import Packet, join_fields
 from .mp4 import ODD_EDITS
 from .packets import PacketIndex
 from .source import ByteSource
-from .turn import quarter_turn
+from .turn import JPEG, exif_turn, quarter_turn
 
 MIN_TIME = -(1 << 63)
 NO_VIDEO = "This is no video that can be read exactly ({}). Was its download cut off, or is it another file?"
@@ -43,6 +43,8 @@ PACKED = (
     "Packets of the video hold two pictures each (a packed bitstream, as DivX and Xvid write), so that its frames "
     "cannot be counted. Encode it anew."
 )
+#: Codecs that call a packet a keyframe though it may be drawn over a part of what was there.
+_PATCHES = ("apng",)
 #: Ends a picture of a GIF, and the file; its decoder takes half a picture for a whole one.
 _GIF_ENDS = (b"\0", b";")
 #: Attributes of a codec context that say what the pictures are, apart from the codec's own header.
@@ -128,25 +130,25 @@ def _scan(file: io.BytesIO) -> tuple[PacketIndex, ScannedPackets]:
         packets = join_fields(codec, extradata, packets)
         if any(packet.pts is None for packet in packets):
             raise FrameError(TIMELESS)
+        found = ScannedPackets([packet.data for packet in packets])
         index = PacketIndex(
             codec=codec,
             extradata=extradata,
             width=context.width,
             height=context.height,
-            rotation=_rotation(container, stream),
+            rotation=_rotation(file, stream.index),
             fps=Fraction(stream.average_rate or 0),
             pts=np.array([packet.pts for packet in packets], np.int64),
-            keyframe=np.array([packet.keyframe for packet in packets], np.bool_),
+            keyframe=np.array([packet.keyframe and codec not in _PATCHES for packet in packets], np.bool_),
             shown=np.array([packet.shown for packet in packets], np.bool_),
             format=_format(context),
             # What is missing may be the beginning of the next one.
             damaged=frozenset(n + i for n, packet in enumerate(packets) if packet.damaged for i in (0, 1)),
         )
         if context.codec.reorder:
-            index = without_doubtful_end(
-                index, context.reorder_depth, durations, container.format.name, file.getbuffer()
-            )
-        return index, ScannedPackets([packet.data for packet in packets])
+            name, depth = container.format.name, context.reorder_depth
+            index = without_doubtful_end(index, found, depth, durations, name, file.getbuffer())
+        return index, found
 
 
 def _is_film(stream: Any) -> bool:
@@ -184,11 +186,24 @@ def _format(context: Any) -> dict[str, Any]:
     return found
 
 
-def _rotation(container: Any, stream: Any) -> int:
-    """The turn of the display matrix in degrees counter-clockwise, which FFmpeg hands out with a decoded frame only."""
-    container.seek(0)
-    frame = next(iter(container.decode(stream)), None)
-    matrix = frame.side_data.get(SideDataType.DISPLAYMATRIX) if frame is not None else None
+def _rotation(file: io.BytesIO, number: int) -> int:
+    """The turn of the display matrix in degrees counter-clockwise, which FFmpeg hands out with a decoded frame only.
+
+    The file is opened anew, since not every container can be sought back in.
+    """
+    file.seek(0)
+    with av.open(file, "r") as container:
+        for packet in container.demux(container.streams[number]):
+            for frame in packet.decode():
+                return _turn_of(frame, bytes(packet))
+    return 0
+
+
+def _turn_of(frame: Any, packet: bytes) -> int:
+    try:
+        matrix = frame.side_data.get(SideDataType.DISPLAYMATRIX)
+    except ValueError:  # data of a kind that PyAV does not know, such as EXIF, hides the others from it
+        return exif_turn(packet) if packet.startswith(JPEG) else int(frame.rotation) % 360
     if matrix is None:
         return 0
     a, b, _, c, d = struct.unpack_from("=5i", bytes(matrix))

@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
+import io
 import math
 
 from ..errors import FrameError
 
+JPEG = b"\xff\xd8\xff"
+_ORIENTATION = 0x112
+#: The display matrix of each orientation that a camera notes in a JPEG (EXIF 2.3, 4.6.4), as ``quarter_turn`` takes it.
+_MATRICES = {
+    2: (-1, 0, 0, 1),
+    3: (-1, 0, 0, -1),
+    4: (1, 0, 0, -1),
+    5: (0, 1, 1, 0),
+    6: (0, 1, -1, 0),
+    7: (0, -1, -1, 0),
+    8: (0, -1, 1, 0),
+}
 #: Degrees by which a turn may miss a quarter one: writers that compute it round it.
 TOLERANCE = 1.0
 ODD_TURN = (
@@ -34,3 +47,15 @@ def quarter_turn(a: float, b: float, c: float, d: float) -> int:
     if abs(degrees - 90 * quarters) > TOLERANCE:
         raise FrameError(ODD_TURN.format(f"turn by {degrees:.1f} degrees"))
     return quarters % 4 * 90
+
+
+def exif_turn(picture: bytes) -> int:
+    """The turn that a JPEG asks for by itself, which FFmpeg takes for that of the video; as ``quarter_turn``."""
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(io.BytesIO(picture)) as opened:
+            orientation = opened.getexif().get(_ORIENTATION, 1)
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        return 0
+    return quarter_turn(*_MATRICES.get(orientation, (1, 0, 0, 1)))
