@@ -163,7 +163,8 @@ class PictureDecoder:
                 if data is not None:
                     self._evidence.misses_before(self._fed, data)
                 found = self._take(self._feed(data), wanted, lone=True) or found
-        if keyframe is not None and self._evidence.is_disordered(keyframe):  # some in front of it stand behind it
+        beyond = keyframe is not None and self._evidence.is_disordered(keyframe)  # some in front of it stand behind it
+        if beyond or self._evidence.places.contradict(wanted.target):
             self._evidence.disordered = True
         problem = self._evidence.problem_of(wanted.target, found, 1)
         if self._evidence.disordered:
@@ -266,7 +267,8 @@ class PictureDecoder:
                 self._context.thread_type = "FRAME"
             self._context.options = {
                 "has_b_frames": str(min(self._index.reorder_depth, MOST_HELD_BACK)),
-                "err_detect": "explode",  # say at once that a packet is damaged, not when its picture is shown
+                # Say at once that a packet is damaged, not when its picture is shown; by its checksum, if it has one.
+                "err_detect": "explode+crccheck",
             }
         else:
             self._context.flush_buffers()

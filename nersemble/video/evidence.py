@@ -106,7 +106,7 @@ class Evidence:
     def misses_before(self, packet: int, data: bytes) -> bool:
         """Note, and say, whether packets are missing in front of one that comes next."""
         if self.places.misplaces(packet, data):
-            self._contradicted.add(packet)
+            self._contradicted.add(self.start_for(packet))
         missing = self._numbers is not None and self._numbers.misses_before(data)
         if missing:
             self._lost.add(packet)

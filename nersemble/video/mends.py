@@ -8,8 +8,8 @@ from .unmarking import begins_anew, without_lost_marks
 
 #: Types of NAL units with messages to players (SEI), which change no picture.
 _MESSAGES = {"h264": (6,), "hevc": (39, 40)}
-#: The message of H.264 that says where decoding can begin.
-_RECOVERY_POINT = 6
+#: The message of H.264 that says where decoding can begin, and that of HEVC with a checksum of the picture.
+_KEPT = {"h264": 6, "hevc": 132}
 
 
 class Mends:
@@ -62,6 +62,6 @@ class Mends:
         return data if len(kept) == len(units) else join_units(codec, extradata, kept)
 
     def _is_message(self, unit: bytes) -> bool:
-        if self._index.codec == "hevc":
-            return unit[0] >> 1 & 63 in _MESSAGES["hevc"]
-        return unit[0] & 31 in _MESSAGES["h264"] and unit[1:2] != bytes([_RECOVERY_POINT])
+        codec = self._index.codec
+        kind, head = (unit[0] & 31, 1) if codec == "h264" else (unit[0] >> 1 & 63, 2)
+        return kind in _MESSAGES[codec] and unit[head : head + 1] != bytes([_KEPT[codec]])

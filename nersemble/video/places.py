@@ -5,10 +5,12 @@ A time that was damaged gives a picture the place of a neighbour, and every pict
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .entry import is_clean_start
 from .orders import PictureOrders, Place
@@ -45,7 +47,7 @@ class Places:
         self._packets = packets
         self._remote = remote
         shown = index.shown  # what is said of all in front leaves hidden ones out, whose times can be anything
-        self._shown_before = np.cumsum(shown) - shown
+        self._shown_before: NDArray[np.int64] = np.cumsum(shown) - shown
         self._shown_rank = np.empty_like(index.rank)
         order = np.argsort(index.rank)
         self._shown_rank[order] = np.cumsum(shown[order]) - shown[order]
@@ -59,6 +61,7 @@ class Places:
         self._orders = PictureOrders(self._index.codec, self._index.extradata)
         self._group: _Group | None = None
         self._counts: dict[int, tuple[_Group, int]] = {}  # of the packets fed
+        self._last = b""  # of them
 
     def misplaces(self, packet: int, data: bytes) -> bool:
         """Note a packet that comes next, and say whether it is a keyframe whose time gives it another place."""
@@ -68,6 +71,9 @@ class Places:
         if place.anew or self._group is None:
             self._group = _Group(packet, place.order)
         self._counts[packet] = self._group, place.order
+        if self._index.codec == "h264" and place.anew and data == self._last:  # two in a row differ (7.4.3, idr_pic_id)
+            return True
+        self._last = data
         self._group.step = math.gcd(self._group.step, place.order - self._group.order)
         return self._is_misplaced(packet, place, data)
 
@@ -83,9 +89,25 @@ class Places:
         rank = self._index.rank
         return order - group.order != step * int(rank[target] - rank[group.packet])
 
+    def contradict(self, target: int) -> bool:
+        """Whether of the packets fed of a picture's group, one has a higher time and no higher count than another."""
+        if target not in self._counts:
+            return False
+        group, _ = self._counts[target]
+        fed = sorted(
+            (int(self._index.rank[packet]), order) for packet, (of, order) in self._counts.items() if of is group
+        )
+        if all(earlier < later for (_, earlier), (_, later) in itertools.pairwise(fed)):
+            return False
+        return self._index.codec != "h264" or not self._reset(self._packets.read(min(self._counts), max(self._counts)))
+
     def clear_suspicion(self) -> None:
         """Note that all pictures of a group came out in order: places are counted with gaps in this file."""
         self._sparse = True
+
+    def _reset(self, packets: list[bytes]) -> bool:
+        """Whether a picture of H.264 makes counts begin anew, though it is no IDR picture."""
+        return any(resets_counts(self._index.extradata, data) for data in packets)
 
     def _is_misplaced(self, packet: int, place: Place, data: bytes) -> bool:
         """Whether a keyframe is said to come elsewhere than behind all in front of it, and what leads it."""
@@ -118,7 +140,7 @@ class Places:
         last = min(keyframe + most, len(self._index.rank) - 1)
         orders = PictureOrders(self._index.codec, self._index.extradata)
         packets = self._packets.read(keyframe, last)
-        if self._index.codec == "h264" and any(resets_counts(self._index.extradata, data) for data in packets):
+        if self._index.codec == "h264" and self._reset(packets):
             return None
         first, *behind = map(orders.place, packets)
         found = 0
