@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from .filesystem import NersembleFileSystem
     from .folder_data import FolderData, open_folder
     from .loading import load_dataset
+    from .private_video import PrivateVideo
     from .video import VideoDecoder
 
 __version__ = "0.1.0"
@@ -57,6 +58,7 @@ _HOMES = {
     "NersembleError": "errors",
     "NersembleFileSystem": "filesystem",
     "PrepareError": "errors",
+    "PrivateVideo": "private_video",
     "PushError": "errors",
     "SelectionError": "errors",
     "StageWarning": "errors",
@@ -93,6 +95,7 @@ __all__ = [
     "NersembleError",
     "NersembleFileSystem",
     "PrepareError",
+    "PrivateVideo",
     "PushError",
     "SelectionError",
     "StageWarning",

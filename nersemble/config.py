@@ -26,7 +26,7 @@ from .shards import list_shards
 from .timesteps import Timesteps, parse_timesteps
 
 #: Counts up when rows or decoded frames of an equal config would come out differently.
-ROWS_VERSION = 2
+ROWS_VERSION = 3
 LONGEST_NAME = 80
 FETCHES = ("download", "on_read")
 ON_MISSING = ("warn", "raise")

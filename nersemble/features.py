@@ -168,7 +168,8 @@ class VideoFrame:
         raise FrameError(
             "This column holds references to videos, not pictures, so it cannot be pushed or written to a file for "
             "others: they could not read it. Turn it into pictures of their own first: "
-            'ds.map(lambda row: {"image": row["frame"].copy()}, remove_columns="frame").'
+            'ds.map(lambda row: {"image": row["frame"].copy()}, remove_columns="frame"). Pictures of people are shared '
+            "by `nersemble prepare` and `nersemble push`, which keep them private."
         )
 
     def flatten(self) -> Any:

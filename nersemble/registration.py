@@ -1,7 +1,7 @@
 """The one seam into the private names of ``datasets``: makes ``load_dataset("nersemble", ...)`` find the builder.
 
 ``datasets`` has no plug-in hook, so ``dataset_module_factory`` is wrapped in the two modules that call it; it answers
-for the one name ``"nersemble"`` and passes everything else on.  The frame feature is registered beside it, and the
+for the one name ``"nersemble"`` and passes everything else on.  The features are registered beside it, and the
 methods of ``datasets.Features`` that decode rows are wrapped, so that frames of a batch are read in one pass;
 ``nersemble://`` and ``nersemble-frame://`` are registered with fsspec.  ``install`` is cheap: libraries that are not
 imported yet are waited for, with an import hook that runs once.  It does without the base classes of ``importlib.abc``,
@@ -57,15 +57,17 @@ def _register_builder() -> None:
             module.dataset_module_factory = _answering_for_nersemble(factory)
     from .batching import decoding_together
     from .features import VideoFrame
+    from .private_video import PrivateVideo
 
     for name in ("decode_example", "decode_batch", "decode_column"):
         method = getattr(datasets.Features, name)
         if not hasattr(method, "nersemble"):
             setattr(datasets.Features, name, decoding_together(method))
-    if _FEATURE_TYPES.get("VideoFrame") is not VideoFrame:
-        with warnings.catch_warnings():  # some releases call register_feature experimental, at every import
-            warnings.simplefilter("ignore")
-            register_feature(VideoFrame, "VideoFrame")
+    for feature in (VideoFrame, PrivateVideo):
+        if _FEATURE_TYPES.get(feature.__name__) is not feature:
+            with warnings.catch_warnings():  # some releases call register_feature experimental, at every import
+                warnings.simplefilter("ignore")
+                register_feature(feature, feature.__name__)
 
 
 def _answering_for_nersemble(factory: Callable[..., Any]) -> Callable[..., Any]:

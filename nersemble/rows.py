@@ -13,13 +13,14 @@ from typing import Any
 import datasets
 import numpy as np
 import pyarrow as pa
-from datasets import Features, Image, Value, Video
+from datasets import Features, Image, Value
 from numpy.typing import NDArray
 
 from .camera import resize_intrinsics, scaled_size
 from .capture import CameraFacts, VideoFacts
 from .features import VideoFrame
 from .layout import AssetPath, canonical_sequence
+from .private_video import PrivateVideo
 from .timesteps import Timesteps
 
 VIEWS = ("frame", "timestep", "video", "background", "participant")
@@ -68,7 +69,7 @@ def features_of(view: str, frame: VideoFrame, table_columns: Sequence[str] = ())
         lists = {"cameras": camera["camera"], "frames": frame, **size, **matrices}
         return Features({**ids, **timestep, **{name: _list(feature) for name, feature in lists.items()}})
     if view == "video":
-        facts = {"video": Video(), "num_frames": Value("int32"), "fps": Value("float64")}
+        facts = {"video": PrivateVideo(), "num_frames": Value("int32"), "fps": Value("float64")}
         return Features({**ids, **camera, **facts, **size, **matrices})
     if view == "background":
         return Features({"participant": ids["participant"], **camera, "image": Image(), **matrices})
