@@ -7,10 +7,10 @@ A ``Capture`` is a folder in the published layout (downloaded before, or by ``ne
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,8 @@ from .filesystem import filesystem
 from .layout import AssetPath
 from .opening import START_READ, lease_video, missing_matrix, open_video, read_bytes
 from .parallel import map_on_threads
+
+T = TypeVar("T")
 
 #: Headers read at once.
 WORKERS = 16
@@ -131,16 +133,12 @@ def _calibration(
     """Both calibration files of a participant; None for one that is not there, which is remembered too."""
     poses = capture.path(AssetPath("camera_params", participant))
     colors = capture.path(AssetPath("color_calibration", participant))
-    pose_data, color_data = _read_if_there(poses), _read_if_there(colors)
-    return (
-        None if pose_data is None else parse_calibration(pose_data, poses),
-        None if color_data is None else parse_color_calibration(color_data, colors),
-    )
+    return _parsed_if_there(parse_calibration, poses), _parsed_if_there(parse_color_calibration, colors)
 
 
-def _read_if_there(path: str) -> bytes | None:
+def _parsed_if_there(parse: Callable[[bytes, str], T], path: str) -> T | None:
     try:
-        return read_bytes(path)
+        return parse(read_bytes(path), path)  # held by no variable, which a traceback could show
     except AssetNotFoundError:
         return None
 

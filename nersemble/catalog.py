@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from .errors import CatalogError
+from .errors import CatalogError, hiding_data
 from .layout import (
     BACKGROUND,
     PARTICIPANTS_CSV,
@@ -78,6 +78,7 @@ def is_sequence(column: str) -> bool:
     return canonical_sequence(column) in SEQUENCES or bool(_SEQUENCE_NAME.fullmatch(column))
 
 
+@hiding_data
 def parse_catalog(data: bytes) -> Catalog:
     """Parse ``metadata_sequences.csv``.
 
@@ -115,6 +116,7 @@ def _spelled_as_held(sequences: Iterable[str], held: frozenset[str]) -> tuple[st
     return tuple(spelled[canonical_sequence(name)] for name in sequences if canonical_sequence(name) in spelled)
 
 
+@hiding_data
 def parse_participants(data: bytes) -> tuple[tuple[str, ...], dict[int, dict[str, str]]]:
     """Parse ``metadata_participants.csv``, whose columns are open.
 

@@ -185,6 +185,5 @@ def _take(lock: int) -> bool:
     return True
 
 
-@lru_cache(maxsize=4)
-def _parsed(data: bytes) -> Catalog:
-    return parse_catalog(data)
+#: No function of its own, whose traceback would show what came.
+_parsed = lru_cache(maxsize=4)(parse_catalog)

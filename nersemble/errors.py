@@ -25,9 +25,14 @@ arrive whole from worker processes.
 
 from __future__ import annotations
 
-from typing import Any
+import functools
+from collections.abc import Callable
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from .masking import without_urls
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 __all__ = [
     "AccessError",
@@ -124,3 +129,22 @@ class StageWarning(_Masked, UserWarning):
 
 class StaleCatalogWarning(_Masked, UserWarning):
     """The catalogue of an earlier day is used, because the server does not answer."""
+
+
+def hiding_data(parse: Callable[Concatenate[bytes, P], T]) -> Callable[Concatenate[bytes, P], T]:
+    """Keep the bytes that ``parse`` is given out of the tracebacks of what it raises on purpose.
+
+    A server may send, in place of a file, a page that repeats the secret path of the request, and some tracebacks show
+    local variables.
+    """
+
+    @functools.wraps(parse)
+    def hiding(data: bytes, /, *args: P.args, **options: P.kwargs) -> T:
+        try:
+            return parse(data, *args, **options)
+        except NersembleError as error:
+            problem = error.with_traceback(None)
+        del data
+        raise problem
+
+    return hiding

@@ -49,10 +49,9 @@ def participant_table(filesystem: NersembleFileSystem, participants: Sequence[in
 def _people(filesystem: NersembleFileSystem) -> tuple[tuple[str, ...], dict[int, dict[str, str]]]:
     """``metadata_participants.csv``; nothing where it is not there, as in folders of the official kit."""
     try:
-        data = filesystem.cat_file(PARTICIPANTS_CSV)
+        columns, rows = parse_participants(filesystem.cat_file(PARTICIPANTS_CSV))
     except AssetNotFoundError:
         return (), {}
-    columns, rows = parse_participants(data)
     if not rows:
         warnings.warn(
             f"{PARTICIPANTS_CSV} has no column of participant ids that is known here, so its columns are left out. The "

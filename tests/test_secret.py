@@ -104,6 +104,57 @@ def test_no_error_shows_the_url(demo_folder, monkeypatch, cache, fault):
         assert holds(server, *shown) == []
 
 
+class Telling(DemoHandler):
+    """Sends a page that names the URL that was asked for in place of files, as proxies and portals do."""
+
+    suffix, kind, page = "", "", b""
+
+    def respond(self, path):
+        if not path.endswith(self.suffix):
+            return super().respond(path)
+        page = self.page % self.path.encode()
+        self.send_head(200, {"Content-Type": self.kind, "Content-Length": str(len(page))})
+        return self.wfile.write(page)
+
+
+PAGES = {
+    "a page": ("text/html", b"<html>The page %s is blocked</html>"),
+    "a page called text": ("text/plain", b"<html>The page %s is blocked</html>"),
+    "text": ("text/plain", b"ID,The page\n240,%s is blocked\n"),
+    "JSON": ("application/json", b'{"world_2_cam": {"240": ["%s"]}, "intrinsics": "is blocked"}'),
+}
+
+
+@pytest.mark.parametrize("suffix", [".csv", "participants.csv", ".json", ".mp4"])
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_that_repeats_the_url_is_shown_by_no_error(demo_folder, monkeypatch, cache, page, suffix):
+    kind, text = PAGES[page]
+    handler = type("Handler", (Telling,), {"suffix": suffix, "kind": kind, "page": text})
+    with DemoServer(demo_folder, handler=handler) as server:
+        monkeypatch.setenv("NERSEMBLE_DATA_URL", server.url)
+        nersemble.opening.close_videos()
+        fs = filesystem()
+        video = "240/sequences/EXP-1-head/images/cam_222200037.mp4"
+        options = {"split": "train", "cache_dir": cache}
+        calls = [
+            lambda: fs.ls(""),
+            lambda: fs.cat_file(video),
+            lambda: fs.cat_file(video, 10, 20),
+            lambda: fs.cat(["240/calibration/camera_params.json", video]),
+            lambda: fs.open(video).read(),
+            lambda: nersemble.opening.open_video(f"nersemble://{video}"),
+            lambda: list(load_dataset("nersemble", NAME, streaming=True, split="train")),
+            lambda: load_dataset("nersemble", NAME, fetch="on_read", **options),
+            lambda: load_dataset("nersemble", view="participant", **options),
+            lambda: nersemble.download(NAME, str(Path(cache) / "folder"), progress=False).raise_if_incomplete(),
+            lambda: nersemble.filesystem.load_catalog_from(find_access()),
+            lambda: nersemble.opening.color_matrix(f"nersemble://{video}"),
+        ]
+        shown = [error_of(call) for call in calls]
+        assert any(shown) or suffix == "participants.csv"
+        assert holds(server, *shown) == []
+
+
 def test_no_log_record_shows_the_url(access, cache, monkeypatch):
     stream = io.StringIO()
     handler = logging.StreamHandler(stream)

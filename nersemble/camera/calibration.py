@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import CalibrationError
+from ..errors import CalibrationError, hiding_data
 from .checks import Array
 from .pinhole import Camera
 
@@ -37,6 +37,7 @@ class Calibration:
         return Camera(self.intrinsics, self.world_to_camera[serial], width, height)
 
 
+@hiding_data
 def parse_calibration(data: bytes, name: str) -> Calibration:
     """Parse ``camera_params.json``.
 
@@ -60,6 +61,7 @@ def parse_calibration(data: bytes, name: str) -> Calibration:
     )
 
 
+@hiding_data
 def parse_color_calibration(data: bytes, name: str) -> dict[str, Array]:
     """Parse ``color_calibration.json`` into the ``(3, T)`` float64 colour-correction matrix of each serial.
 
@@ -80,7 +82,7 @@ def _parse_json(data: bytes, name: str) -> dict[str, Any]:
     table: Any = None
     try:
         table = json.loads(data)
-    except (UnicodeDecodeError, json.JSONDecodeError):
+    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError):
         problem = "is not JSON"
     if not problem and not isinstance(table, dict):
         problem = "holds no table"

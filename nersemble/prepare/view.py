@@ -101,6 +101,7 @@ class UnitView:
         path = self._job.capture.path(AssetPath("background", self._unit.participant, camera=self.serial))
         data = read_still(path)
         if still_digest(data) != self._video.background:
+            del data  # as below
             raise FrameError(f"{path} is not what it was when the work was planned. Plan again.")
         if data is None:
             return None
@@ -113,6 +114,7 @@ class UnitView:
             problem = f"{path} is no picture, but {len(data):,} bytes of something else"
         except (OSError, SyntaxError, ValueError) as error:
             problem = f"{path} is no whole picture: {error}"
+        del data  # a page in place of the still may repeat the access URL, which a traceback could show
         raise FrameError(f"{problem}. Download it again, or leave the stage out that needs it.")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -19,7 +19,8 @@ class Part:
     """A stretch of a file.
 
     Attributes:
-        data: The bytes, fewer than asked for where the file ends.
+        data: The bytes, fewer than asked for where the file ends.  Not in its ``repr``, which tracebacks may show: what
+            a server sends in place of a file can repeat the secret path.
         start: Where in the file they begin.
         size: Length of the whole file, None if the server does not say.
         etag: The server's validator, None if it has none.
@@ -27,7 +28,7 @@ class Part:
         modified: The server's Last-Modified, None if it says none.
     """
 
-    data: bytes
+    data: bytes = field(repr=False)
     start: int
     size: int | None
     etag: str | None

@@ -36,21 +36,13 @@ class HttpFiles:
             total = re.fullmatch(r"bytes \*/(\d+)", answer.headers.get("content-range", "").strip())
             return Part(b"", start, int(total[1]) if total else None, etag, False)
         raise_unless_found(answer.status, path)
+        problem = _problem(answer, body, path, start, stop)
+        if problem:
+            raise TransportError(f"{problem} {NEXT_STEP}")
         data = b"".join(body.pieces)
         if answer.status != 206:
-            if is_page(answer.headers) and _is_markup(data):
-                raise TransportError(
-                    f"{uri(path)} could not be fetched: the server sent a web page instead of it. {NEXT_STEP}"
-                )
             return Part(data, 0, len(data), etag, True, modified)
-        first, total_size = content_range(answer.headers)
-        if first != start:
-            raise TransportError(f"The server sent other bytes of {uri(path)} than those asked for. {NEXT_STEP}")
-        asked = total_size if stop is None or total_size is None else min(stop, total_size)
-        if asked is not None and start + len(data) != asked:
-            raise TransportError(
-                f"The server sent fewer or more bytes of {uri(path)} than those asked for. {NEXT_STEP}"
-            )
+        _, total_size = content_range(answer.headers)
         whole = total_size is not None and start == 0 and len(data) == total_size
         return Part(data, start, total_size, etag, whole, modified)
 
@@ -89,6 +81,23 @@ class HttpFiles:
         if answer.failure and answer.failure is not _SEEN:
             raise TransportError(f"{uri(path)} could not be fetched: {answer.failure}. {NEXT_STEP}")
         return answer
+
+
+def _problem(answer: Answer, body: _Body, path: str, start: int, stop: int | None) -> str:
+    """Why what was sent is not the stretch of the file that was asked for, "" if it is.
+
+    Said instead of raised, so that the body is no local variable of a traceback: a page may repeat the secret path.
+    """
+    if answer.status != 206:
+        is_one = is_page(answer.headers) and _is_markup(b"".join(body.pieces))
+        return f"{uri(path)} could not be fetched: the server sent a web page instead of it." if is_one else ""
+    first, total_size = content_range(answer.headers)
+    if first != start:
+        return f"The server sent other bytes of {uri(path)} than those asked for."
+    asked = total_size if stop is None or total_size is None else min(stop, total_size)
+    if asked is not None and start + sum(map(len, body.pieces)) != asked:
+        return f"The server sent fewer or more bytes of {uri(path)} than those asked for."
+    return ""
 
 
 def _length(answer: Answer) -> int | None:
