@@ -24,7 +24,7 @@ from .catalog_cache import published_catalog
 from .folder import read_folder_catalog
 from .layout import PARTICIPANTS_CSV, PROTOCOL, SEQUENCES_CSV
 from .listing import list_directory
-from .remote import NersembleFile
+from .remote import NersembleFile, RemoteSource
 from .transport import FolderFiles, open_files, shared_files, wait_for
 from .transport.awaited import Transport, to_thread
 
@@ -224,16 +224,16 @@ class NersembleFileSystem(fsspec.asyn.AsyncFileSystem):
         """Read parts of files."""
         return loop.run(self._cat_ranges(*args, **options))
 
-    def _open(self, path: str, mode: str = "rb", **_: Any) -> Any:
+    def _open(self, path: str, mode: str = "rb", block_size: int | None = None, **_: Any) -> Any:
         if mode != "rb":
             self._refuse(path)
-        file = self.source(path)
+        file = NersembleFile(self, self._strip_protocol(path), block_size)
         file.read_ahead()
         return file
 
-    def source(self, path: str) -> NersembleFile:
-        """A published file, opened without a request; whether it exists shows when it is read."""
-        return NersembleFile(self, self._strip_protocol(path))
+    def source(self, path: str) -> RemoteSource:
+        """A published file's bytes by position, without a request; whether it exists shows when it is read."""
+        return RemoteSource(self, self._strip_protocol(path))
 
     def open(self, path: str, mode: str = "rb", **options: Any) -> Any:
         if set(mode) & set("wax+"):

@@ -1,4 +1,4 @@
-"""A published file opened for reading by ranges."""
+"""A published file opened for reading by ranges: its bytes by position, and as a file object."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from .video.source import WindowReader
 
 #: Bytes read when a file is opened: enough for the header of a video.
 FIRST_READ = 32 * 1024
+#: What caches of fsspec read at once, unless told otherwise.
+BLOCK = 1024 * 1024
 
 
 class HasTransport(Protocol):
@@ -24,27 +26,20 @@ class HasTransport(Protocol):
         """The transport of this process and event loop."""
 
 
-class NersembleFile(io.RawIOBase):
-    """A published file, read by ranges; also a ``nersemble.video.ByteSource``.
-
-    May be shared by threads through ``read_at``; ``read`` and ``seek`` share one position.
-    """
+class RemoteSource:
+    """Positioned reads of a published file: a ``nersemble.video.ByteSource``.  Safe under threads."""
 
     remote = True
 
     def __init__(self, filesystem: HasTransport, path: str) -> None:
-        super().__init__()
         self._filesystem = filesystem
         self._path = path
-        self._position = 0
         self._size: int | None = None
         self._etag: str | None = None
         self._modified: str | None = None
         self._whole: bytes | None = None
         self.head = b""
-        self._reader = WindowReader(self)
         self.name = f"{PROTOCOL}://{path}"
-        self.mode = "rb"
 
     def size(self) -> int:
         """Length of the file in bytes."""
@@ -87,7 +82,64 @@ class NersembleFile(io.RawIOBase):
     def read_ahead(self) -> None:
         """Read the beginning ahead, so that a missing file shows at once."""
         self.head = self.read_at(0, FIRST_READ)
-        self._reader = WindowReader(self)
+
+    def close(self) -> None:
+        """Nothing is held open."""
+
+    def __repr__(self) -> str:
+        return f"<RemoteSource {self.name}>"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (RemoteSource, (self._filesystem, self._path))
+
+
+class NersembleFile(io.RawIOBase):
+    """A published file as a file object, with what fsspec and its caches ask of one.
+
+    Attributes:
+        path: Its published path.
+        fs: The filesystem that opened it.
+        byte_source: Its bytes by position, for any number of threads; ``read`` and ``seek`` share one position.
+        blocksize: What a cache around it reads at once.
+        cache: Such a cache, once fsspec has put one here: what it has is read from there.
+    """
+
+    mode = "rb"
+
+    def __init__(self, filesystem: HasTransport, path: str, blocksize: int | None = None) -> None:
+        super().__init__()
+        self.fs = filesystem
+        self.path = path
+        self.byte_source = RemoteSource(filesystem, path)
+        self.name = self.byte_source.name
+        self.blocksize = blocksize or BLOCK
+        self.cache: Any = None
+        self._position = 0
+        self._reader = WindowReader(self.byte_source)
+
+    @property
+    def size(self) -> int:
+        """Length of the file in bytes, asked for if nothing has told it yet."""
+        return self.byte_source.size()
+
+    @property
+    def closed(self) -> bool:
+        """Whether it was closed."""
+        return bool(io.RawIOBase.closed.__get__(self))
+
+    @closed.setter
+    def closed(self, closed: bool) -> None:
+        """Caches of fsspec say what they have just done."""
+
+    @property
+    def full_name(self) -> str:
+        """The path with its protocol."""
+        return self.name
+
+    def read_ahead(self) -> None:
+        """Read the beginning ahead, so that a missing file shows at once."""
+        self.byte_source.read_ahead()
+        self._reader = WindowReader(self.byte_source)
 
     def readable(self) -> bool:
         return True
@@ -96,36 +148,57 @@ class NersembleFile(io.RawIOBase):
         return True
 
     def tell(self) -> int:
+        self._check_open()
         return self._position
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._position}.get(whence)
-        self._position = (self.size() if base is None else base) + offset
-        if self._position < 0:
-            self._position = 0
+        self._check_open()
+        if whence not in (os.SEEK_SET, os.SEEK_CUR, os.SEEK_END):
+            raise ValueError(f"whence is 0 (the start), 1 (the position) or 2 (the end), not {whence!r}.")
+        base = 0 if whence == os.SEEK_SET else self._position if whence == os.SEEK_CUR else self.size
+        if base + offset < 0:
             raise ValueError("A file position cannot be negative.")
+        self._position = base + offset
         return self._position
 
     def readinto(self, buffer: Any) -> int:
         view = memoryview(buffer).cast("B")
-        data = self._reader.read_at(self._position, self._position + len(view))
+        data = self._read_to(self._position + len(view))
         view[: len(data)] = data
-        self._position += len(data)
         return len(data)
 
     def readall(self) -> bytes:
-        data = self._reader.read_at(self._position, self.size())
+        return self._read_to(None)
+
+    def _read_to(self, stop: int | None) -> bytes:
+        """The bytes up to ``stop``, or the end, and the position behind them."""
+        self._check_open()
+        start = self._position
+        stop = self.size if stop is None else stop
+        # A cache asked for more would count on blocks that there are not.
+        data = self._reader.read_at(start, stop) if self.cache is None else self._cached(start, min(stop, self.size))
         self._position += len(data)
         return data
+
+    def _cached(self, start: int, stop: int) -> bytes:
+        return bytes(self.cache._fetch(start, stop)) if start < stop else b""
+
+    def _fetch_range(self, start: int, end: int) -> bytes:
+        """What a cache lacks."""
+        return self.byte_source.read_at(start, end)
+
+    def _check_open(self) -> None:
+        if self.closed:
+            raise ValueError(f"{self.name} was closed. Open it again.")
 
     def __repr__(self) -> str:
         return f"<NersembleFile {self.name}>"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return (_open_again, (self._filesystem, self._path, self._position))
+        return (_open_again, (self.fs, self.path, self.blocksize, self._position))
 
 
-def _open_again(filesystem: HasTransport, path: str, position: int) -> NersembleFile:
-    file = NersembleFile(filesystem, path)
+def _open_again(filesystem: HasTransport, path: str, blocksize: int, position: int) -> NersembleFile:
+    file = NersembleFile(filesystem, path, blocksize)
     file.seek(position)
     return file

@@ -2,8 +2,8 @@
 
 A ``ByteSource`` answers ``read_at(start, stop)`` and ``size()``.  ``LocalSource`` reads a file by position, so that
 threads and forked workers share no file offset; ``FileSource`` adapts any seekable binary file object.  A remote file
-object may implement the protocol itself (``nersemble.remote`` does) and is then used as it is.  ``WindowReader``
-keeps the last stretches read, so that a remote header and the frames after it cost few requests.
+object may have a source of its own as its ``byte_source``, as that of ``nersemble.remote`` does, which is then used.
+``WindowReader`` keeps the last stretches read, so that a remote header and the frames after it cost few requests.
 """
 
 from __future__ import annotations
@@ -201,6 +201,9 @@ def as_source(video: object, name: str | None = None) -> ByteSource:
         return LocalSource(video)
     if isinstance(video, ByteSource):
         return video
+    own = getattr(video, "byte_source", None)
+    if isinstance(own, ByteSource) and getattr(video, "closed", False) is not True:
+        return own
     if not (hasattr(video, "read") and hasattr(video, "seek")):
         raise FrameError(f"A video is a path or a seekable binary file object, not {type(video).__name__}.")
     problem = _unreadable(video)
