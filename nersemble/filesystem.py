@@ -10,18 +10,17 @@ from __future__ import annotations
 import errno
 import os
 import time
-from glob import has_magic
 from pathlib import Path
 from typing import Any, NoReturn
 
 import fsspec.asyn
-from fsspec.callbacks import DEFAULT_CALLBACK
 
 from . import loop
 from .access import AccessURL, find_access
 from .catalog import Catalog, parse_catalog
 from .catalog_cache import published_catalog
 from .folder import read_folder_catalog
+from .getting import GetsMany
 from .layout import PARTICIPANTS_CSV, PROTOCOL, SEQUENCES_CSV
 from .listing import list_directory
 from .remote import NersembleFile, RemoteSource
@@ -35,7 +34,7 @@ _transports: dict[tuple[int, int, AccessURL | str], Transport] = {}
 _catalogs: dict[tuple[int, AccessURL | str], tuple[float, Catalog]] = {}
 
 
-class NersembleFileSystem(fsspec.asyn.AsyncFileSystem):
+class NersembleFileSystem(GetsMany):
     """Read-only access to the published files.
 
     Args:
@@ -179,38 +178,7 @@ class NersembleFileSystem(fsspec.asyn.AsyncFileSystem):
         # A server without ranges sends the whole file.
         return part.data[(start or 0) - part.start : None if end is None else max(end - part.start, 0)]
 
-    async def _get(self, rpath: Any, lpath: Any, recursive: bool = False, **options: Any) -> Any:
-        # To put a copy into a folder, fsspec cuts its source's name at the last slash; a name at the root has none, and
-        # what should land in `folder/name` would land in `folder` itself.
-        if isinstance(rpath, str) and not isinstance(lpath, list) and not rpath.endswith("/"):
-            name = self._strip_protocol(rpath)
-            into_folder = has_magic(name) or os.fspath(lpath).endswith("/") or os.path.isdir(lpath)
-            if has_magic(name):
-                found = await self._expand_path(name, recursive=recursive, maxdepth=options.get("maxdepth"))
-                name = found[0] if len(found) == 1 and not await self._isdir(found[0]) else ""
-            if into_folder and name and "/" not in name:
-                rpath, lpath = f"{name}/", os.path.join(lpath, name)
-        return await super()._get(rpath, lpath, recursive=recursive, **options)
-
-    async def _get_file(self, rpath: str, lpath: str, callback: Any = DEFAULT_CALLBACK, **_: Any) -> None:
-        rpath = self._strip_protocol(rpath)
-        target = Path(lpath)
-        if await self._isdir(rpath):
-            target.mkdir(parents=True, exist_ok=True)
-            return
-        fetched = await self._transport().fetch(rpath, target, callback.relative_update)
-        callback.set_size(fetched.size)
-        callback.absolute_update(fetched.size)
-
     # Waited for by ``loop.run``, so that Ctrl-C ends what they do; fsspec's own would leave it to its thread.
-
-    def get(self, *args: Any, **options: Any) -> Any:
-        """Copy files and directories to disk; each file appears whole or not at all."""
-        return loop.run(self._get(*args, **options))
-
-    def get_file(self, *args: Any, **options: Any) -> Any:
-        """Copy one file to disk."""
-        return loop.run(self._get_file(*args, **options))
 
     def cat(self, *args: Any, **options: Any) -> Any:
         """Read files whole."""
