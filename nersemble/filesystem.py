@@ -19,10 +19,11 @@ from . import loop
 from .access import AccessURL, find_access
 from .catalog import Catalog, parse_catalog
 from .catalog_cache import published_catalog
+from .errors import AssetNotFoundError
 from .folder import read_folder_catalog
 from .getting import GetsMany
 from .layout import PARTICIPANTS_CSV, PROTOCOL, SEQUENCES_CSV
-from .listing import list_directory
+from .listing import list_directory, padded_path
 from .remote import NersembleFile, RemoteSource
 from .transport import FolderFiles, open_files, shared_files, wait_for
 from .transport.awaited import Transport, to_thread
@@ -148,6 +149,12 @@ class NersembleFileSystem(GetsMany):
         path = self._strip_protocol(path)
         if await self._isdir(path):
             return {"name": path, "size": 0, "type": "directory"}
+        meant = padded_path(path)
+        if meant != path and await self._list(meant.partition("/")[0]) is not None:
+            raise AssetNotFoundError(
+                f"There is no {PROTOCOL}://{path}: participants have three digits or more in paths. Did you mean "
+                f"{PROTOCOL}://{meant}?"
+            )
         stat = await self._transport().stat(path)
         return {"name": path, "size": stat.size, "type": "file", "ETag": stat.etag}
 

@@ -23,6 +23,12 @@ def list_directory(catalog: Catalog, path: str) -> list[dict[str, Any]] | None:
     return _inside(catalog, int(name), parts[1:], path)
 
 
+def padded_path(path: str) -> str:
+    """The path with its participant written as paths write one, if it begins with a number at all: 55 as 055."""
+    number, slash, rest = path.partition("/")
+    return f"{int(number):03d}{slash}{rest}" if number.isascii() and number.isdigit() else path
+
+
 def _inside(catalog: Catalog, participant: int, parts: list[str], path: str) -> list[dict[str, Any]] | None:
     sequences = catalog.sequences_of[participant]
     has_background = participant in catalog.backgrounds

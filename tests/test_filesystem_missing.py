@@ -1,4 +1,4 @@
-"""Listed files that are not there: what calls for many files make of them."""
+"""Listed files that are not there, and paths that are written otherwise: what calls for many files make of them."""
 
 from __future__ import annotations
 
@@ -73,6 +73,19 @@ def test_sizes_are_those_of_what_is_there(fs, demo_folder):
     assert fs.du("055") == sum(sizes.values())
     paths = [*sorted(sizes)[:3], MISSING[0], "metadata_sequences.csv"]
     assert fs.sizes(paths)[:4] == [*(sizes[path] for path in paths[:3]), None]
+
+
+@pytest.mark.parametrize("path", ["55", "55/calibration", "0055", "nersemble://55/sequences/"])
+def test_a_participant_written_with_other_digits_is_suggested(fs, path):
+    meant = "nersemble://055" + path.removeprefix("nersemble://").lstrip("0").removeprefix("55").rstrip("/")
+    for look in (fs.ls, fs.info):
+        with pytest.raises(AssetNotFoundError, match="Did you mean") as caught:
+            look(path)
+        assert f"Did you mean {meant}?" in str(caught.value)
+    assert not fs.exists(path)
+    with pytest.raises(AssetNotFoundError) as caught:
+        fs.ls("77")
+    assert "Did you mean" not in str(caught.value)
 
 
 def test_a_file_is_written_to_an_open_one(fs, demo_folder, tmp_path):
