@@ -20,9 +20,9 @@ import pyarrow as pa
 from datasets.utils import tqdm
 
 from .capture import CameraFacts, Capture, VideoFacts, forget_calibrations
-from .config import FRAME_VIEWS, NersembleConfig, refuse_urls
+from .config import FRAME_VIEWS, NO_DATA_FILES, NersembleConfig, refuse_urls
 from .downloads import plan_files
-from .errors import MissingAssetWarning, NersembleError, StorageError
+from .errors import MissingAssetWarning, NersembleError, SelectionError, StorageError
 from .filesystem import filesystem
 from .layout import SERIALS, AssetPath, canonical_sequence
 from .metadata import participant_columns, participant_table
@@ -79,13 +79,17 @@ class Nersemble(datasets.ArrowBasedBuilder):
 
     def __init__(self, *args: Any, **options: Any) -> None:
         problem: OSError
-        refuse_urls(**{name: options.get(name) for name in ("cache_dir", "data_files")})
+        if options.get("data_files") is not None:  # `datasets` would look for them before the config is asked
+            raise SelectionError(NO_DATA_FILES)
+        refuse_urls(cache_dir=options.get("cache_dir"))
         try:
             super().__init__(*args, **options)
             return
         except NersembleError:  # some of which are errors of the operating system too
             raise
         except OSError as error:
+            if error.filename is None:  # no file of the cache
+                raise
             problem = error
         raise StorageError(
             f"The cache of datasets cannot be written: {problem.filename}: {(problem.strerror or '').lower()}. Set "

@@ -32,6 +32,7 @@ FETCHES = ("download", "on_read")
 ON_MISSING = ("warn", "raise")
 FRAME_VIEWS = ("frame", "timestep")
 DEFAULT_NAME = "default"
+NO_DATA_FILES = "nersemble takes no data_files. Name a folder with data_dir=..., or select by config."
 
 
 @dataclass
@@ -74,7 +75,7 @@ class NersembleConfig(datasets.BuilderConfig):
             if getattr(self, option) not in known:
                 raise SelectionError(f"{option} is one of {', '.join(known)}, not {getattr(self, option)!r}.")
         if self.data_files is not None:
-            raise SelectionError("nersemble takes no data_files. Name a folder with data_dir=..., or select by config.")
+            raise SelectionError(NO_DATA_FILES)
         self.data_dir = _folder(self.data_dir)
         self._read_name()
         self.timesteps: Timesteps = parse_timesteps(self.timesteps)

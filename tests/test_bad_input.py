@@ -241,3 +241,15 @@ def test_calibration_is_read_anew_by_every_load(folder, cache):
     )
     after = next(iter(load_dataset("nersemble", NAME, data_dir=str(folder), split="train", streaming=True)))["ccm"]
     assert after == [[2, 0, 0]] * 3 != before
+
+
+@pytest.mark.parametrize("files", ["x", "x.mp4", ["a.mp4"], {"train": "a.mp4"}])
+def test_data_files_are_refused_by_their_name(load, files):
+    with pytest.raises(nersemble.SelectionError, match=r"takes no data_files\. Name a folder with data_dir="):
+        load(data_files=files)
+
+
+def test_a_cache_that_cannot_be_written_is_called_so(demo_folder, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(nersemble.StorageError, match=r"cache of datasets cannot be written: .*file.*HF_HOME"):
+        load_dataset("nersemble", NAME, data_dir=str(demo_folder), cache_dir=str(tmp_path / "file" / "cache"))
