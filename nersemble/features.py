@@ -26,6 +26,10 @@ _KEEP_PICTURES = (
     'row["frame"].copy(). To keep changed pictures, return them as a new column, which becomes one of type '
     "datasets.Image, or give map(..., features=...) in which this column is a datasets.Image."
 )
+_NO_ARRAYS = (
+    "Does the data set have a format, such as numpy or torch? Its rows give arrays, which are no frames any more: map "
+    'without it, ds.with_format(None).map(...).with_format("torch"), or return other columns alone.'
+)
 
 
 @dataclass
@@ -86,7 +90,8 @@ class VideoFrame:
         elif isinstance(value, (tuple, list)) and len(value) == 2:
             path, timestep = value
         else:
-            raise FrameError(f"{_REFERENCES_ONLY}, not {type(value).__name__}. {_KEEP_PICTURES}")
+            cause = _NO_ARRAYS if hasattr(value, "shape") else _KEEP_PICTURES
+            raise FrameError(f"{_REFERENCES_ONLY}, not {type(value).__name__}. {cause}")
         path, timestep = _check_reference(path, timestep)
         return {"path": path, "timestep": timestep}
 
@@ -135,7 +140,8 @@ class VideoFrame:
             return pa.nulls(len(storage), self.pa_type)
         storage = self._from_pictures(storage)
         if not pa.types.is_struct(storage.type) or {f.name for f in storage.type} != {"path", "timestep"}:
-            raise FrameError(f"{_REFERENCES_ONLY}, struct<path, timestep>, not {storage.type}. {_KEEP_PICTURES}")
+            cause = _KEEP_PICTURES if pa.types.is_struct(storage.type) else _NO_ARRAYS
+            raise FrameError(f"{_REFERENCES_ONLY}, struct<path, timestep>, not {storage.type}. {cause}")
         paths, timesteps = _parts(storage)
         return pa.StructArray.from_arrays(
             [paths, timesteps], fields=list(self.pa_type), mask=storage.is_null() if storage.null_count else None

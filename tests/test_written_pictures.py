@@ -182,3 +182,11 @@ def test_the_feature_itself_takes_unchanged_pictures_only(ds):
         ds.features["frame"].encode_example(picture)
     with pytest.raises(FrameError, match="in place"):
         ds.features.encode_example({**ds[0], "frame": picture})
+
+
+@pytest.mark.parametrize("batched", [False, True])
+def test_rows_in_a_format_are_refused_with_the_format_as_the_cause(ds, batched):
+    """As arrays, whatever library makes them."""
+    with pytest.raises(FrameError, match=r"have a format, such as numpy or torch\?.*with_format\(None\)"):
+        ds.with_format("numpy").map(lambda rows: rows, batched=batched)
+    assert references(ds.with_format("numpy").with_format(None).map(lambda row: row)) == references(ds)
