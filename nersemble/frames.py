@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from .camera import scaled_size
 from .color import correct_color
 from .cores import usable_cores
+from .errors import FrameError
 from .opening import START_READ, color_matrix, lease_video, local_path
 from .parallel import map_on_threads
 from .video import VideoDecoder, resize_picture
@@ -26,6 +28,8 @@ Picture = NDArray[np.uint8]
 COLOR_ORDERS = RESIZE_FIRST, CORRECT_FIRST = "resize_first", "correct_first"
 #: Videos read at once from a server, whose answers are waited for.
 REMOTE_THREADS = 16
+#: Where a load keeps videos in the cache of `datasets`; what else lies on a disk, no load fetches again.
+_DOWNLOADED = re.compile(r"/nersemble/(v2|[0-9a-f]{16})/\d{3,}/sequences/")
 
 
 @dataclass(frozen=True)
@@ -92,8 +96,20 @@ def _read_group(group: list[FrameReference], threads: int | None) -> Iterator[tu
             yield at[timestep], finished
 
 
-def _lease(path: str, timestep: int) -> contextlib.AbstractContextManager[VideoDecoder]:
-    return lease_video(path, first_read=FIRST_READ if timestep else START_READ)
+@contextlib.contextmanager
+def _lease(path: str, timestep: int) -> Iterator[VideoDecoder]:
+    problem = ""
+    try:
+        with lease_video(path, first_read=FIRST_READ if timestep else START_READ) as decoder:
+            yield decoder
+            return
+    except FrameError as error:
+        if "cut off" not in str(error) or not _DOWNLOADED.search(path):
+            raise
+        problem = str(error)
+    raise FrameError(
+        f'{problem} Loading the data set with download_mode="reuse_cache_if_exists" fetches what is gone or cut off.'
+    )
 
 
 def _sizes(decoder: VideoDecoder, options: FrameOptions) -> tuple[tuple[int, int] | None, tuple[int, int]]:

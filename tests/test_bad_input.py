@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import socket
 
@@ -253,3 +254,23 @@ def test_a_cache_that_cannot_be_written_is_called_so(demo_folder, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(nersemble.StorageError, match=r"cache of datasets cannot be written: .*file.*HF_HOME"):
         load_dataset("nersemble", NAME, data_dir=str(demo_folder), cache_dir=str(tmp_path / "file" / "cache"))
+
+
+@pytest.mark.parametrize("rest", [25_000, 100, 0])
+def test_a_cached_video_that_was_cut_off_is_fetched_again_as_its_error_says(access, cache, demo_folder, rest):
+    ds = load_dataset("nersemble", NAME, split="train", cache_dir=cache)
+    path = ds.cast_column("frame", nersemble.VideoFrame(decode=False))[39]["frame"]["path"]
+    os.truncate(path, rest)
+    for read in (lambda: ds[39]["frame"], lambda: ds[:]["frame"]):
+        with pytest.raises(nersemble.FrameError, match=r'cut off.*download_mode="reuse_cache_if_exists" fetches'):
+            read()
+    again = load_dataset("nersemble", NAME, split="train", cache_dir=cache, download_mode="reuse_cache_if_exists")
+    assert again[39]["frame"].size == ds[39]["frame"].size
+
+
+def test_a_folders_video_that_was_cut_off_is_no_loads_to_fetch(folder, cache):
+    ds = load_dataset("nersemble", NAME, split="train", cache_dir=cache, data_dir=str(folder))
+    os.truncate(folder / VIDEO, 25_000)
+    with pytest.raises(nersemble.FrameError, match="cut off") as caught:
+        ds[:]["frame"]
+    assert "download_mode" not in str(caught.value)
