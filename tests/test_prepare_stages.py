@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import os
 import shutil
 import subprocess
@@ -16,6 +17,7 @@ from _prepared import made, picture, rows, shards, small_plan
 
 from nersemble import Camera, prepare
 from nersemble.errors import PrepareError, SelectionError
+from nersemble.prepare.fingerprint import describe_stage
 from nersemble.prepare.sample import estimate
 
 
@@ -253,6 +255,48 @@ def test_what_a_stage_does_not_assign_itself_is_still_part_of_it(demo_folder, mo
     monkeypatch.setitem(globals(), "LIMIT", LIMIT)
     set_limit(5)
     assert small_plan(demo_folder, stages=[limited]).hash != before
+
+
+RESETTING = """
+class Chance:
+    reset = print
+
+CHANCE, LEVEL = Chance(), {}
+
+def reset():
+    global LEVEL
+    LEVEL = 0
+"""
+#: What an edit or a setting changes, beside what a stage assigns itself.
+TOLD = {
+    "what an assigned global held at first": ("LEVEL = {}", "    global LEVEL\n    LEVEL = LEVEL or 3\n"),
+    "a function in an assigned global": (
+        "def level():\n    return {}\n\nLEVEL = level",
+        "    global LEVEL\n    LEVEL = LEVEL or None\n",
+    ),
+    "what a method assigns that is not called": (
+        "class Setting:\n    def set(self):\n        global LEVEL\n        LEVEL = 0\n\nSETTING, LEVEL = Setting(), {}",
+        "    SETTING\n",
+    ),
+    "what a function assigns whose name is a method's too": (
+        RESETTING,
+        "    CHANCE.reset()\n",
+    ),
+}
+
+
+@pytest.mark.parametrize(("top", "body"), TOLD.values(), ids=TOLD)
+def test_what_a_run_does_not_make_of_a_stage_tells_it(tmp_path, monkeypatch, top, body):
+    monkeypatch.syspath_prepend(str(tmp_path))
+    told = []
+    for number in (1, 2, 1):
+        name = f"told_{len(told)}"
+        source = f"from nersemble import prepare\n\n{top.format(number)}\n\n@prepare.stage(count='int32')\n"
+        source += f"def count(image, background, camera, row):\n{body}    return {{'count': bool(LEVEL)}}\n"
+        (tmp_path / f"{name}.py").write_text(source)
+        told.append(describe_stage(importlib.import_module(name).count)["source"])
+    assert told[0] != told[1]
+    assert told[0] == told[2]
 
 
 @prepare.stage(first="float64")

@@ -1,7 +1,7 @@
 """Globals that a stage's own code assigns as it runs, such as a model that is loaded at the first call.
 
-They are what a run has made of a stage, not what it is: what they hold tells no stage from another, and does not travel
-to workers, which begin with what was there when the stage was defined.
+They are what a run has made of a stage, not what it is: a stage is told by what they held when it was defined, and
+workers begin with that.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 
 from .owners import package_of
 
-_ASSIGNS = {"STORE_GLOBAL", "DELETE_GLOBAL"}
+_ASSIGNS, _LOADS, _TAKES = {"STORE_GLOBAL", "DELETE_GLOBAL"}, {"LOAD_GLOBAL", "LOAD_NAME"}, {"LOAD_ATTR", "LOAD_METHOD"}
 #: Stands for a name that was not there.
 ABSENT = object()
 #: What the globals were when a function was made a stage: by its module's names and the name.
@@ -48,62 +48,55 @@ def content_of(cell: Any) -> Any:
         return None
 
 
-def assigned_by(stage: Any) -> set[tuple[int, str]]:
-    """Names that a stage assigns, and what it calls of the caller's own code: each with the ``id`` of its globals."""
-    return set(_spaces(stage))
-
-
 def keep_first(stage: Any) -> None:
     """Remember what the globals hold that a stage assigns, before it has run; what was remembered earlier stays."""
-    if isinstance(stage, types.FunctionType):
-        held = {(at, name): space.get(name, ABSENT) for (at, name), space in _spaces(stage).items()}
-        _first[stage] = {**held, **_first.get(stage, {})}
+    function = _function_of(stage)
+    if function is not None:
+        held = {(at, name): space.get(name, ABSENT) for (at, name), space in _spaces(function).items()}
+        _first[function] = {**held, **_first.get(function, {})}
 
 
 def first_of(stages: tuple[Any, ...]) -> dict[tuple[int, str], Any]:
-    """What was remembered of stages."""
+    """What was remembered of stages: by the ``id`` of globals and the name, ``ABSENT`` of what was not there."""
     held: dict[tuple[int, str], Any] = {}
-    for one in stages:
-        held |= _first.get(one, {}) if isinstance(one, types.FunctionType) else {}
+    for function in filter(None, map(_function_of, stages)):
+        held |= _first.get(function, {})
     return held
 
 
-def _spaces(stage: Any) -> dict[tuple[int, str], dict[str, Any]]:
+def _function_of(stage: Any) -> types.FunctionType | None:
+    while isinstance(stage, functools.partial):
+        stage = stage.func
+    return stage if isinstance(stage, types.FunctionType) else None
+
+
+def _spaces(function: types.FunctionType) -> dict[tuple[int, str], dict[str, Any]]:
+    """The globals in which a function, and the caller's own functions that it names, assign a name: by that too.
+
+    Methods are not followed: which of them are called is not known, and what they assign may be set by the caller.
+    """
     found: dict[tuple[int, str], dict[str, Any]] = {}
     seen: set[int] = set()
-    waiting: list[Any] = [stage]
+    waiting: list[Any] = [function]
     while waiting:
-        one = waiting.pop()
-        if id(one) in seen or isinstance(one, types.ModuleType):
-            continue
-        seen.add(id(one))
-        if isinstance(one, types.FunctionType):
+        one = inspect.unwrap(waiting.pop())
+        if id(one) not in seen and isinstance(one, types.FunctionType):
+            seen.add(id(one))
             waiting += _followed(one, found)
-        elif isinstance(one, types.MethodType):
-            waiting += [one.__func__, one.__self__]
-        elif isinstance(one, functools.partial):
-            waiting += [one.func, *one.args, *one.keywords.values()]
-        elif hasattr(one, "__wrapped__"):
-            waiting.append(inspect.unwrap(one))
-        elif isinstance(one, type) and package_of(str(one.__module__)) is None:
-            waiting += [function for value in vars(one).values() for function in functions_of(value)]
-            waiting += one.__bases__
-        elif not isinstance(one, type):
-            waiting.append(type(one))
     return found
 
 
 def _followed(function: types.FunctionType, found: dict[tuple[int, str], dict[str, Any]]) -> list[Any]:
-    """What a function refers to; names that it assigns are put into ``found``."""
+    """What a function names and may call; names that it assigns are put into ``found``."""
     space = function.__globals__
-    wrapped = [function.__wrapped__] if hasattr(function, "__wrapped__") else []
     if package_of(str(space.get("__name__", ""))) is not None:
-        return wrapped
-    codes = list(nested(function.__code__))
-    assigned = {step.argval for code in codes for step in dis.get_instructions(code) if step.opname in _ASSIGNS}
-    found |= {(id(space), name): space for name in assigned}
-    names = {name for code in codes for name in code.co_names}
-    held = [space[name] for name in names & space.keys() if (id(space), name) not in found]
-    of_modules = [vars(one).get(name) for one in held if isinstance(one, types.ModuleType) for name in names]
+        return []
+    steps = [step for code in nested(function.__code__) for step in dis.get_instructions(code)]
+    found |= {(id(space), step.argval): space for step in steps if step.opname in _ASSIGNS}
+    held = [space[step.argval] for step in steps if step.opname in _LOADS and step.argval in space]
+    attributes = {step.argval for step in steps if step.opname in _TAKES}
+    of_modules = [
+        vars(one)[name] for one in held if isinstance(one, types.ModuleType) for name in attributes & vars(one).keys()
+    ]
     closed = [content_of(cell) for cell in function.__closure__ or ()]
-    return [*wrapped, *held, *(one for one in of_modules if one is not None), *closed]
+    return [one for one in [*held, *of_modules, *closed] if callable(one)]

@@ -12,13 +12,13 @@ import json
 import re
 import types
 import warnings
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
 from ..errors import SelectionError, StageWarning
-from .assigned import assigned_by, content_of, functions_of, keep_first, nested
+from .assigned import ABSENT, content_of, first_of, functions_of, keep_first, nested
 from .owners import package_of
 from .stages import Stage
 from .told import Values, is_own, mix, name_of
@@ -35,8 +35,8 @@ def describe_stage(one: Stage) -> dict[str, Any]:
 
     That is its source, and its ``version`` if it has one; else the values that it refers to (globals, closures,
     defaults, attributes, arguments of a ``functools.partial``), the caller's own functions, classes and modules among
-    them in the same way, and the versions of packages. Globals that this code assigns are told by name alone. Warns of
-    values that only their type tells.
+    them in the same way, and the versions of packages. Globals that this code assigns count by what they held at first.
+    Warns of values that only their type tells.
 
     Raises:
         SelectionError: If its source cannot be read, and it has no ``version`` to tell it by.
@@ -53,7 +53,7 @@ def describe_stage(one: Stage) -> dict[str, Any]:
     told = str(version)
     if version is None:
         keep_first(one)  # of functions that were not there yet when it became a stage
-        values = References(assigned_by(one))
+        values = References(first_of((one,)))
         told = values.tell(one, "")
         if values.untold:
             untold = list(dict.fromkeys(values.untold))
@@ -72,12 +72,12 @@ class References(Values):
     """Tells code too: the caller's own by its source and what it refers to, that of packages by name and version.
 
     Args:
-        assigned: Of ``assigned_by``.
+        first: What globals are told by that the stage itself assigns, as ``first_of`` gives it.
     """
 
-    def __init__(self, assigned: Set[tuple[int, str]] = frozenset()) -> None:
+    def __init__(self, first: Mapping[tuple[int, str], Any] | None = None) -> None:
         super().__init__()
-        self._assigned = assigned
+        self._first = first or {}
 
     def refer(self, value: Any, where: str) -> str | None:
         """The digest of a function, method, class or module; None for other things."""
@@ -108,7 +108,7 @@ class References(Values):
                 self.untold.append(where or function.__qualname__)
             return mix(name_of(function), *told)
         names = frozenset(name for one in nested(code) for name in one.co_names)
-        used = {name: space[name] for name in self._told_in(space, names)}
+        used = self._held_in(space, names)
         closed = dict(zip(code.co_freevars, map(content_of, function.__closure__ or ()), strict=True))
         others = {name: one for name, one in vars(function).items() if name not in ("__wrapped__", "columns")}
         return mix(
@@ -134,12 +134,13 @@ class References(Values):
         package = package_of(module.__name__)
         if package is not None:
             return mix(package, module.__name__)
-        held = {name: vars(module)[name] for name in self._told_in(vars(module), names)}
+        held = self._held_in(vars(module), names)
         return self.once((id(module), names), module, lambda: self._followed(held, names, where))
 
-    def _told_in(self, space: Mapping[str, Any], names: frozenset[str]) -> Iterator[str]:
-        """The names of a module that are told by what they hold: not those that the stage itself assigns."""
-        return (name for name in names & space.keys() - _MACHINE if (id(space), name) not in self._assigned)
+    def _held_in(self, space: dict[str, Any], names: frozenset[str]) -> dict[str, Any]:
+        """What the names of a module hold; those that the stage itself assigns, what they held before it ran."""
+        held = {name: self._first.get((id(space), name), space.get(name, ABSENT)) for name in names - _MACHINE}
+        return {name: value for name, value in held.items() if value is not ABSENT}
 
     def _imported(self, code: types.CodeType, space: Mapping[str, Any], where: str) -> Iterator[str]:
         """What code imports as it runs; nothing is imported to look into it, so that the caller's own is untold."""
