@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -70,8 +71,9 @@ class VideoFrame:
 
     def __post_init__(self) -> None:
         for name in ("decode", "color_correction"):  # kept with every table that has such a column
-            if not isinstance(getattr(self, name), bool):
+            if not isinstance(getattr(self, name), (bool, np.bool_)):
                 raise SelectionError(f"{name} is True or False, not {getattr(self, name)!r}.")
+            setattr(self, name, bool(getattr(self, name)))
         self.scale, self.size = check_resize(self.scale, self.size)
         check_color_order(self.color_order)
 

@@ -14,6 +14,8 @@ from .unit import Unit
 
 #: Failures in a row, for each worker, after which the server may be failing altogether; of as many workers at least.
 FAILURES, WORKERS = 3, 4
+#: Others that the server is asked for then.
+ASKED = 3
 #: Failures in a row after which it ends in any case: workers on other machines may not reach what this one does.
 MOST_FAILURES = 1000
 
@@ -39,9 +41,12 @@ class Halt:
             return ""
         self._in_a_row.append(result.unit)
         count = len(self._in_a_row)
-        if count % self._enough or (count < MOST_FAILURES and self._serves_others(set(self._in_a_row))):
+        if count % self._enough:
             return ""
-        return f"the server failed {count} units in a row, and others too; the last one so: {result.reason}"
+        others = "" if self._serves_others(set(self._in_a_row)) else ", and others too"
+        if not others and count < MOST_FAILURES:
+            return ""
+        return f"the server failed {count} units in a row{others}; the last one so: {result.reason}"
 
 
 def asks_elsewhere(job: Job, units: Sequence[Unit]) -> Callable[[set[str]], bool]:
@@ -50,12 +55,11 @@ def asks_elsewhere(job: Job, units: Sequence[Unit]) -> Callable[[set[str]], bool
     def serves_others(failed: set[str]) -> bool:
         gone = [unit for unit in units if unit.name in failed]
         people, sequences = {one.participant for one in gone}, {(one.participant, one.sequence) for one in gone}
-        others = [unit for unit in units if unit.name not in failed]
-        other = max(
-            others or gone,
-            key=lambda one: (one.participant not in people, (one.participant, one.sequence) not in sequences),
-        )
-        return _is_served(job, other)
+        others = [unit for unit in units if unit.name not in failed] or gone
+        others.sort(key=lambda one: (one.participant in people, (one.participant, one.sequence) in sequences, one.name))
+        # Not the next ones to each other: a few videos alone may be what the server fails.
+        far = [one for one in others if one.participant not in people] or others
+        return any(_is_served(job, one) for one in far[:: max(1, len(far) // ASKED)][:ASKED])
 
     return serves_others
 

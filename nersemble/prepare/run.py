@@ -10,6 +10,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
+import numpy as np
+
 from ..cores import usable_cores
 from ..errors import SelectionError, StorageError
 from ..units import format_bytes
@@ -170,7 +172,7 @@ def check_switch(name: str, value: Any) -> None:
     Raises:
         SelectionError: If it is neither.
     """
-    if not isinstance(value, bool):
+    if not isinstance(value, (bool, np.bool_)):
         raise SelectionError(f"{name} is True or False, not {value!r}.")
 
 
