@@ -28,7 +28,7 @@ Picture = NDArray[np.uint8]
 COLOR_ORDERS = RESIZE_FIRST, CORRECT_FIRST = "resize_first", "correct_first"
 #: Videos read at once from a server, whose answers are waited for.
 REMOTE_THREADS = 16
-#: Where a load keeps videos in the cache of `datasets`; what else lies on a disk, no load fetches again.
+#: As loads name folders in the cache of `datasets`; what else lies on a disk, no load fetches again.
 _DOWNLOADED = re.compile(r"/nersemble/(v2|[0-9a-f]{16})/\d{3,}/sequences/")
 
 
@@ -108,7 +108,8 @@ def _lease(path: str, timestep: int) -> Iterator[VideoDecoder]:
             raise
         problem = str(error)
     raise FrameError(
-        f'{problem} Loading the data set with download_mode="reuse_cache_if_exists" fetches what is gone or cut off.'
+        f"{problem} If it is in the cache of datasets, loading the data set with "
+        'download_mode="reuse_cache_if_exists" fetches what is gone or cut off.'
     )
 
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from .catalog import Catalog
 from .layout import BACKGROUND, PARTICIPANTS_CSV, SEQUENCES_CSV, SERIALS, AssetPath
+
+#: Of a participant; Python turns no text of thousands of digits into one.
+_NUMBER = re.compile("[0-9]{1,9}")
 
 
 def list_directory(catalog: Catalog, path: str) -> list[dict[str, Any]] | None:
@@ -18,7 +22,7 @@ def list_directory(catalog: Catalog, path: str) -> list[dict[str, Any]] | None:
         folders = [_directory(f"{p:03d}") for p in catalog.participants]
         return [*folders, _file(PARTICIPANTS_CSV), _file(SEQUENCES_CSV)]
     name = parts[0]
-    if not name.isdecimal() or int(name) not in catalog.sequences_of or name != f"{int(name):03d}":
+    if not _NUMBER.fullmatch(name) or int(name) not in catalog.sequences_of or name != f"{int(name):03d}":
         return None
     return _inside(catalog, int(name), parts[1:], path)
 
@@ -26,7 +30,7 @@ def list_directory(catalog: Catalog, path: str) -> list[dict[str, Any]] | None:
 def padded_path(path: str) -> str:
     """The path with its participant written as paths write one, if it begins with a number at all: 55 as 055."""
     number, slash, rest = path.partition("/")
-    return f"{int(number):03d}{slash}{rest}" if number.isascii() and number.isdigit() else path
+    return f"{int(number):03d}{slash}{rest}" if _NUMBER.fullmatch(number) else path
 
 
 def _inside(catalog: Catalog, participant: int, parts: list[str], path: str) -> list[dict[str, Any]] | None:

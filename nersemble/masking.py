@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import re
 
-#: With the quotation marks around it, and up to what ends a sentence or a clause; a path that it was taken for as well.
-_URL = re.compile(r"""(?:(?:\bb)?['"])?https?:[/\\]+\S*?['"]?(?=[.,;:!?)\]}]*(?:\s|\Z))""", re.IGNORECASE)
+#: With a quotation mark in front of it, and all up to a space; a path that it was taken for as well.
+_URL = re.compile(r"""(?:(?:\bb)?['"])?https?:[/\\]+\S*""", re.IGNORECASE)
+#: What ends a sentence or a clause, if it stands behind a URL.
+_BEHIND = ".,;:!?)]}"
 #: What this package itself sends people to, and pages of the hub that hold no data.
 _PLAIN = re.compile(
     r"https://(?:forms\.gle/\w+|huggingface\.co(?:/(?:settings|docs|pricing)[\w/-]*)?|(?:\*\*\*))|https?://",
@@ -27,4 +29,10 @@ def without_urls(text: str) -> str:
     >>> without_urls("cannot get 'https://user:word@host/secret/x', sorry")
     'cannot get a URL, sorry'
     """
-    return _URL.sub(lambda found: found[0] if _PLAIN.fullmatch(found[0]) else "a URL", text)
+    return _URL.sub(_told, text)
+
+
+def _told(found: re.Match[str]) -> str:
+    url = found[0].rstrip(_BEHIND)
+    behind = found[0][len(url) :]
+    return found[0] if _PLAIN.fullmatch(url.strip("'\"")) else f"a URL{behind}"
