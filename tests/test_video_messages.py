@@ -10,8 +10,9 @@ import av
 import numpy as np
 import pytest
 from _videos import decode_all, encode, number_in, x264, x265
+from test_video import RemoteBytes
 
-from nersemble.errors import FrameError
+from nersemble.errors import FrameError, TransportError
 from nersemble.video import VideoDecoder
 from nersemble.video.nal import join_units, split_units
 
@@ -21,6 +22,8 @@ KINDS = {
     "h264 in open groups": ("libx264", x264("keyint=12:min-keyint=12:bframes=3:open-gop=1")),
     "hevc": ("libx265", x265("keyint=12:min-keyint=12:bframes=3:open-gop=0")),
 }
+#: Large ones, which no first read of a file holds.
+KEYFRAMES = ("libx264", x264("keyint=1"))
 #: Units that FFmpeg refuses if it is to say at once what is damaged: text and colour volumes that end too early.
 BAD_MESSAGES = {
     "h264": [b"\x06\x05\xff\xff\x10" + b"x" * 20 + b"\x80", b"\x06\x04\x08\x01\x02\x03", b"\x06\x00\x01\x02\x80"],
@@ -32,8 +35,9 @@ OF_OTHERS = {"h264": b"\x18abc\0\0\0\0abc", "hevc": b"\x7c\x01abc\0\0\0\0abc"}
 
 def changed(path: Path, kind: str, change: Callable[[int, list[bytes]], list[bytes]]) -> Path:
     """A video whose packets have other units, by their number in decode order."""
-    codec, options = KINDS[kind]
-    data = encode(codec=codec, options=options, count=COUNT)
+    codec, options = KINDS.get(kind, KEYFRAMES)
+    large = {} if kind in KINDS else {"noise": 40, "size": (192, 128)}
+    data = encode(codec=codec, options=options, count=COUNT, **large)
     with av.open(io.BytesIO(data)) as source, av.open(str(path), "w", format="mp4") as out:
         context = source.streams.video[0].codec_context
         name, extradata = context.name, bytes(context.extradata)
@@ -114,3 +118,53 @@ def test_a_picture_that_is_damaged_beside_its_message_stays_refused(tmp_path):
             assert number_in(decoder.get_frame_at(timestep)) == timestep
         with pytest.raises(FrameError, match=r"damaged|left it out"):
             decoder.get_frames_at(range(12, COUNT))
+
+
+#: Film grain for all brightnesses (H.264 D.1.21), as FFmpeg's decoder adds to pictures.
+GRAIN = bytes.fromhex("06130a01200200ff01e010082880")
+
+
+def test_film_grain_is_kept_where_other_messages_are_left_out(tmp_path):
+    def grainy(number: int, units: list[bytes]) -> list[bytes]:
+        return [GRAIN, *(BAD_MESSAGES["h264"] if number == 17 else []), *units]
+
+    path = changed(tmp_path / "video.mp4", "h264", grainy)
+    truth = decode_all(path)
+    plain = decode_all(changed(tmp_path / "plain.mp4", "h264", lambda _, units: units))
+    assert not np.array_equal(truth[3], plain[3])
+    with VideoDecoder(path) as decoder:
+        for timestep in (3, 16, 17, 18, 3, 23):
+            assert np.array_equal(decoder.get_frame_at(timestep), truth[timestep])
+
+
+class Breaking(RemoteBytes):
+    """A server that breaks off one request."""
+
+    fails = 0
+
+    def read_at(self, start: int, stop: int) -> bytes:
+        data = super().read_at(start, stop)
+        if len(self.reads) == self.fails:
+            raise TransportError("The server broke off.")
+        return data
+
+
+def test_a_picture_is_whole_at_the_next_try_after_its_request_broke_off(tmp_path):
+    """Its neighbours are asked for while it is noted, since it ends in zeros: what was noted then counts no more."""
+
+    def padded(number: int, units: list[bytes]) -> list[bytes]:
+        return [*units[:-1], units[-1] + b"\0\0\0"] if number % 2 == 0 else units
+
+    data = changed(tmp_path / "video.mp4", "keyframes", padded).read_bytes()
+    with VideoDecoder(Breaking(data)) as decoder:
+        opening = len(decoder._source.reads)
+        decoder.get_frame_at(4)
+        requests = len(decoder._source.reads)
+    assert requests > opening + 1
+    for fails in range(opening + 1, requests + 1):
+        source = Breaking(data)
+        with VideoDecoder(source) as decoder:
+            source.fails = fails
+            with pytest.raises(TransportError):
+                decoder.get_frame_at(4)
+            assert number_in(decoder.get_frame_at(4)) == 4

@@ -93,6 +93,44 @@ def test_a_pause_in_front_of_the_last_frames_hides_none_of_them(tmp_path, stream
         assert [number_in(picture) for picture in decoder] == list(range(COUNT))
 
 
+@pytest.mark.parametrize("count", [37, 25])
+@pytest.mark.parametrize("stream", ["ts", "ts of hevc", "flv"])
+def test_a_pause_in_front_of_a_last_keyframe_hides_it_not(tmp_path, stream, count):
+    container, options, video = STREAMS[stream]
+    data = encode(count=count, pts=lambda number: number + 20 * (number == count - 1), **video)
+    path = remuxed(data, tmp_path / "video", container, options, lambda _, data: data)
+    with VideoDecoder(path) as decoder:
+        assert [number_in(picture) for picture in decoder] == list(range(count))
+
+
+def test_a_late_time_of_a_codec_that_counts_nothing_hides_no_picture(tmp_path):
+    """Far in front of the end of the file, where no cut can be."""
+
+    def late(packets: list[av.Packet], data: list[bytes]) -> list[bytes]:
+        packets[5].pts += round(4 / packets[5].time_base)
+        return data
+
+    data = encode(codec="mpeg4", options={"bf": "2", "g": "12"}, container="mpegts", count=COUNT)
+    with VideoDecoder(remuxed(data, tmp_path / "video", "mpegts", {}, late)) as decoder:
+        assert len(decoder) == COUNT
+
+
+@pytest.mark.parametrize("video", [H264, HEVC], ids=["h264", "hevc"])
+def test_a_picture_that_an_edit_list_should_hide_is_refused(tmp_path, video):
+    """Its time is that of a shown one, though a hidden keyframe follows: players disagree on how many there are."""
+
+    def strayed(packets: list[av.Packet], data: list[bytes]) -> list[bytes]:
+        step = packets[1].dts - packets[0].dts
+        for packet in packets:
+            packet.pts, packet.dts = packet.pts - 17 * step, packet.dts - 17 * step
+        packets[4].pts = 5 * step + step // 2
+        return data
+
+    data = encode(count=COUNT, **video)
+    with pytest.raises(FrameError, match="stand in front of it, so that its frames cannot be counted"):
+        VideoDecoder(remuxed(data, tmp_path / "video.mp4", "mp4", {}, strayed))
+
+
 @pytest.mark.parametrize(
     ("codec", "pix_fmt", "container"),
     [
@@ -151,6 +189,24 @@ def test_a_keyframe_of_h264_that_is_there_twice_gives_no_wrong_picture(tmp_path)
     found = read(remuxed(data, tmp_path / "video.mp4", "mp4", {}, again))
     assert all(number == timestep for timestep, number in found.items())
     assert len(found) > 20
+
+
+@pytest.mark.parametrize("container", ["mp4", "matroska"])
+def test_one_keyframe_that_is_looped_is_read_as_often(tmp_path, container):
+    data = encode(count=1, options=x264("keyint=1"))
+    path = tmp_path / "video"
+    with av.open(io.BytesIO(data)) as source, av.open(str(path), "w", format=container) as out:
+        stream = out.add_stream_from_template(source.streams.video[0])
+        packet = next(packet for packet in source.demux(video=0) if packet.size)
+        for number in range(10):
+            made = av.Packet(bytes(packet))
+            made.pts = made.dts = number * packet.duration
+            made.duration, made.time_base = packet.duration, packet.time_base
+            made.is_keyframe, made.stream = True, stream
+            out.mux(made)
+    with VideoDecoder(path) as decoder:
+        assert [number_in(decoder.get_frame_at(timestep)) for timestep in (7, 3, 0, 9)] == [0] * 4
+        assert [number_in(picture) for picture in decoder] == [0] * 10
 
 
 # --- checksums --------------------------------------------------------------------------------------------------------

@@ -88,7 +88,8 @@ def _is_counted_through(index: PacketIndex, packets: PacketReader) -> bool:
         groups[-1].append(place.order)
     steps = [np.diff(np.sort(np.array(counts, np.int64))) for counts in groups]
     usual = int(np.gcd.reduce(np.concatenate(steps))) if sum(map(len, steps)) else 0
-    return len(steps[-1]) > 0 and 1 <= usual <= _LARGEST_STEP[index.codec] and bool((steps[-1] == usual).all())
+    # In front of a lone picture that begins anew, none is missing.
+    return 1 <= usual <= _LARGEST_STEP[index.codec] and bool((steps[-1] == usual).all())
 
 
 def _is_cut(format_name: str, data: memoryview) -> bool | None:

@@ -253,7 +253,7 @@ class VideoDecoder:
     def close(self) -> None:
         """Free the codec and the file; closing twice is harmless."""
         with self._lock:
-            self._engine = PictureDecoder(self.index, self._packets, self._source.remote)
+            self._engine = self._new_engine()
             self._last = None
             self._source.close()
 
@@ -288,13 +288,19 @@ class VideoDecoder:
                 self._last = (timestep, self._engine.picture(packet, outlook, threads or self._threads))
             except FrameError as error:
                 problem = str(error)
+            except BaseException:  # a request failed, or Ctrl-C: what of a packet was noted is not known
+                self._engine = self._new_engine()
+                raise
             if problem:
                 raise FrameError(f"{self.name}: timestep {timestep} cannot be decoded: {problem}.")
         return self._last[1]
 
+    def _new_engine(self) -> PictureDecoder:
+        return PictureDecoder(self.index, self._packets, self._source.remote)
+
     def _start(self) -> None:
         self._lock = threading.RLock()
-        self._engine = PictureDecoder(self.index, self._packets, self._source.remote)
+        self._engine = self._new_engine()
         self._rgb = RgbConverter(self.name, self.index)
         self._last = None
         self._last_timestep = self._last_step = -2

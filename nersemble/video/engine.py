@@ -152,7 +152,6 @@ class PictureDecoder:
         keyframe = int(behind[0]) if len(behind) else None
         end = final if keyframe is None else min(final, keyframe + _BESIDE)
         self._reset(start)
-        self._evidence.heeds_hidden = True
         self._begin(1)
         found: Any = None
         while not self._drained:

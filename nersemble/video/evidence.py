@@ -35,7 +35,6 @@ class Evidence:
         out: The packets whose pictures came out since.
         refused: The first packet that the codec could not read.
         disordered: Pictures came out in another order than the file says.
-        heeds_hidden: Hidden pictures have a say in their order too, though their times can be anything.
         false_keyframes: The codec contradicted the container on where decoding can begin.
     """
 
@@ -60,7 +59,7 @@ class Evidence:
         self._began_well = origin == 0 or self._index.codec in ("h264", "hevc")
         self._highest = -1  # place in presentation order of the last picture that came out
         self._due: list[tuple[int, int]] = []  # a heap of the places and packets that were fed and did not come out
-        self.disordered = self.heeds_hidden = False
+        self.disordered = False
         self.places.begin(origin)
 
     def start_for(self, packet: int) -> int:
@@ -129,7 +128,7 @@ class Evidence:
         """Note that the picture of a packet came out."""
         self.out.add(packet)
         self._began_well |= packet == self.origin and bool(picture.key_frame)
-        if self._index.shown[packet] or self.heeds_hidden:
+        if self._index.shown[packet]:  # the times of hidden ones can be anything
             self._note_place(int(self._index.rank[packet]))
         if picture.is_corrupt:
             self._damaged.add(packet)

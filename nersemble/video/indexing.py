@@ -43,18 +43,18 @@ def _found(source: ByteSource, first_read: int) -> tuple[PacketIndex, PacketRead
     if plain is None:
         return scan(source)
     packets = Mp4Packets(plain, reader)
-    return scan(source) if _has_lone_fields(plain.packets, packets) else (plain.packets, packets)
+    few = 2 if source.remote else len(plain.packets.pts)
+    return scan(source) if _has_lone_fields(plain.packets, packets, few) else (plain.packets, packets)
 
 
-def _has_lone_fields(index: PacketIndex, packets: Mp4Packets) -> bool:
-    """Whether a packet holds one field of a picture; only interlaced H.264, whose packets are all read, can have some.
+def _has_lone_fields(index: PacketIndex, packets: Mp4Packets, few: int) -> bool:
+    """Whether one of the first packets holds one field of a picture, as of interlaced H.264 alone.
 
     Where the file is cut off, the packets in front of that tell.
     """
     if index.codec != "h264" or all(sequence.frames_only for sequence in sets_of(index.extradata).sequences.values()):
         return False
-    numbers, count = FrameNumbers(index.extradata), len(index.pts)
-    packets.expect([(0, 0), (0, count - 1)])
+    numbers, count = FrameNumbers(index.extradata), min(few, len(index.pts))
     for first in range(0, count, _AT_ONCE):
         for data in packets.read(first, min(first + _AT_ONCE, count) - 1):
             if numbers.lone_field(data) is not None:

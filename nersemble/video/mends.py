@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from .nal import join_units, split_units
 from .packets import PacketIndex, PacketReader
 from .unmarking import begins_anew, without_lost_marks
 
-#: Types of NAL units with messages to players (SEI), which change no picture.
+#: Types of NAL units with messages to players (SEI), most of which change no picture.
 _MESSAGES = {"h264": (6,), "hevc": (39, 40)}
-#: The message of H.264 that says where decoding can begin, and that of HEVC with a checksum of the picture.
-_KEPT = {"h264": 6, "hevc": 132}
+#: Messages that are kept: where decoding can begin, film grain, which FFmpeg puts into pictures, and their checksums.
+_KEPT = {"h264": {6, 19}, "hevc": {19, 132}}
+_END = b"\x80"
 
 
 class Mends:
@@ -64,4 +67,19 @@ class Mends:
     def _is_message(self, unit: bytes) -> bool:
         codec = self._index.codec
         kind, head = (unit[0] & 31, 1) if codec == "h264" else (unit[0] >> 1 & 63, 2)
-        return kind in _MESSAGES[codec] and unit[head : head + 1] != bytes([_KEPT[codec]])
+        return kind in _MESSAGES[codec] and _KEPT[codec].isdisjoint(_messages(unit[head:].replace(b"\0\0\3", b"\0\0")))
+
+
+def _messages(data: bytes) -> Iterator[int]:
+    """The types of the messages in a unit, as far as they can be told (H.264 7.3.2.3.1, H.265 7.3.5)."""
+    at = 0
+    while at < len(data) and data[at:] != _END:
+        numbers = []
+        for _ in range(2):  # type and length, each a number of bytes 255 and one more
+            start = at
+            while data[at : at + 1] == b"\xff":
+                at += 1
+            numbers.append(255 * (at - start) + (data[at] if at < len(data) else 0))
+            at += 1
+        yield numbers[0]
+        at += numbers[1]

@@ -61,7 +61,6 @@ class Places:
         self._orders = PictureOrders(self._index.codec, self._index.extradata)
         self._group: _Group | None = None
         self._counts: dict[int, tuple[_Group, int]] = {}  # of the packets fed
-        self._last = b""  # of them
 
     def misplaces(self, packet: int, data: bytes) -> bool:
         """Note a packet that comes next, and say whether it is a keyframe whose time gives it another place."""
@@ -71,9 +70,6 @@ class Places:
         if place.anew or self._group is None:
             self._group = _Group(packet, place.order)
         self._counts[packet] = self._group, place.order
-        if self._index.codec == "h264" and place.anew and data == self._last:  # two in a row differ (7.4.3, idr_pic_id)
-            return True
-        self._last = data
         self._group.step = math.gcd(self._group.step, place.order - self._group.order)
         return self._is_misplaced(packet, place, data)
 

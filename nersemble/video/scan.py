@@ -45,6 +45,9 @@ PACKED = (
 )
 #: Codecs that call a packet a keyframe though it may be drawn over a part of what was there.
 _PATCHES = ("apng",)
+#: Codecs whose pictures FFmpeg decodes differently from another beginning, whatever they call keyframes.
+_BOUND = ("dirac",)
+IN_ORDER_ALONE = "Videos of the codec {} can be decoded in order alone, not frame by frame. Encode it anew."
 #: Ends a picture of a GIF, and the file; its decoder takes half a picture for a whole one.
 _GIF_ENDS = (b"\0", b";")
 #: Attributes of a codec context that say what the pictures are, apart from the codec's own header.
@@ -110,6 +113,8 @@ def _scan(file: io.BytesIO) -> tuple[PacketIndex, ScannedPackets]:
             raise FrameError(NO_VIDEO.format("no video track"))
         context = stream.codec_context
         codec, extradata = context.codec.name, bytes(context.extradata or b"")
+        if codec in _BOUND:
+            raise FrameError(IN_ORDER_ALONE.format(codec))
         packets, durations, decoded = [], [], MIN_TIME
         for packet in container.demux(stream):
             if not packet.size:
