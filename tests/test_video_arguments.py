@@ -10,6 +10,7 @@ import io
 import mmap
 import pathlib
 import tempfile
+import traceback
 
 import fsspec
 import numpy as np
@@ -199,3 +200,13 @@ def test_reading_after_the_end_says_to_open_it_again(video):
     with pytest.raises(FrameError) as caught:
         _ = decoder.num_bytes
     assert str(caught.value) == f"{video}: its length cannot be read: the video was closed. Open it again."
+
+
+@pytest.mark.parametrize("video", ["a\0b.mp4", 3, "missing.mp4"])
+def test_a_decoder_that_was_not_made_can_be_shown_in_a_traceback(video):
+    """With local variables, as some loggers do."""
+    try:
+        VideoDecoder(video)
+    except Exception as error:  # noqa: BLE001 - of several kinds
+        shown = "".join(traceback.TracebackException.from_exception(error, capture_locals=True).format())
+    assert "VideoDecoder(" in shown

@@ -265,7 +265,7 @@ class VideoDecoder:
 
     def __repr__(self) -> str:
         if not hasattr(self, "index"):  # a traceback with locals shows it half made
-            return f"VideoDecoder({self._source.name!r})"
+            return f"VideoDecoder({self._source.name!r})" if hasattr(self, "_source") else "VideoDecoder()"
         return f"VideoDecoder({self.name!r}, {len(self)} frames of {self.width} x {self.height})"
 
     def __reduce__(self) -> tuple[Any, ...]:
