@@ -101,3 +101,14 @@ def three(tmp_path_factory: pytest.TempPathFactory, demo_folder: Path) -> tuple[
     from _hub_cleaning import make_three
 
     return make_three(tmp_path_factory.mktemp("three"), demo_folder)
+
+
+@pytest.fixture(params=["server", "folder"])
+def fs(request, demo_folder):
+    """The same filesystem over HTTP and over the folder."""
+    from nersemble.filesystem import NersembleFileSystem
+
+    if request.param == "folder":
+        return NersembleFileSystem(folder=demo_folder)
+    request.getfixturevalue("access")
+    return NersembleFileSystem()

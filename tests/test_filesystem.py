@@ -28,15 +28,6 @@ COLORS = str(AssetPath("color_calibration", 50))
 CSV = "metadata_sequences.csv"
 
 
-@pytest.fixture(params=["server", "folder"])
-def fs(request, demo_folder):
-    """The same filesystem over HTTP and over the folder."""
-    if request.param == "folder":
-        return NersembleFileSystem(folder=demo_folder)
-    request.getfixturevalue("access")
-    return NersembleFileSystem()
-
-
 @pytest.fixture
 def serve(demo_folder, monkeypatch):
     """Serve the demo, or another folder, with a handler of one's own; gives the server, its URL in force."""

@@ -20,15 +20,6 @@ CSV = "metadata_sequences.csv"
 UNCLOSED = pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")
 
 
-@pytest.fixture(params=["server", "folder"])
-def fs(request, demo_folder):
-    """The same filesystem over HTTP and over the folder."""
-    if request.param == "folder":
-        return NersembleFileSystem(folder=demo_folder)
-    request.getfixturevalue("access")
-    return NersembleFileSystem()
-
-
 def test_a_file_says_what_fsspec_asks_of_one(fs, demo_folder):
     data = (demo_folder / VIDEO).read_bytes()
     with fs.open(f"nersemble://{VIDEO}") as file:

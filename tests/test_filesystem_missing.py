@@ -6,22 +6,13 @@ import io
 
 import pytest
 
-from nersemble import AssetNotFoundError, NersembleFileSystem, SelectionError
+from nersemble import AssetNotFoundError, SelectionError
 from nersemble.demo import DemoOptions
 from nersemble.layout import AssetPath
 
 OPTIONS = DemoOptions()
 MISSING = sorted(str(asset) for asset in OPTIONS.missing if asset.participant == 55)
 HOME = "055/sequences"
-
-
-@pytest.fixture(params=["server", "folder"])
-def fs(request, demo_folder):
-    """The same filesystem over HTTP and over the folder."""
-    if request.param == "folder":
-        return NersembleFileSystem(folder=demo_folder)
-    request.getfixturevalue("access")
-    return NersembleFileSystem()
 
 
 def files_in(folder):
