@@ -27,10 +27,14 @@ LEANING_TESTS = [
     "test_filesystem.py",
     "test_part_file.py",
     "test_secret.py",
-    "test_video*.py",
+    "test_video.py",
+    "test_video_access.py",
+    "test_video_arguments.py",
+    "test_video_forks.py",
     "test_workers.py",
 ]
-#: What the oldest Python runs beside both: what calls the most of the standard library, and what users do first.
+#: What the oldest Python runs beside both: what calls the most of the standard library, what users do first, and all of
+#: video, since its newest PyAV brings another FFmpeg than that of the others.
 OLDEST_TESTS = [
     "test_access.py",
     "test_bad_input.py",
@@ -40,6 +44,7 @@ OLDEST_TESTS = [
     "test_open_folder.py",
     "test_prepare*.py",
     "test_verify.py",
+    "test_video_*.py",
 ]
 #: Torch has CPU builds for one Python only where this runs, so these tests have a session of their own: ``torch``.
 TORCH_TESTS = "test_torch*.py"
