@@ -179,6 +179,26 @@ def test_packets_in_each_others_place_give_no_wrong_picture(tmp_path, video, kin
         assert found
 
 
+@pytest.mark.parametrize("gap", [1, 2])
+@pytest.mark.parametrize("options", ["keyint=12:bframes=0:ref=1", "keyint=24:interlaced=1:bframes=3:b-adapt=0"])
+def test_a_packet_that_is_there_twice_gives_no_wrong_picture_behind_it(tmp_path, options, gap):
+    """Whatever is asked for first: pictures that are not counted, or that lean on what was pushed out by it."""
+    data = encode(count=24, options=x264(options))
+    path = tmp_path / "video.mp4"
+    for place in range(gap + 1, 24):
+
+        def again(packets: list[av.Packet], data: list[bytes], place: int = place) -> list[bytes]:
+            if not any(packet.is_keyframe for packet in packets[place - gap : place + 1]):
+                data[place] = data[place - gap]
+            return data
+
+        remuxed(data, path, "mp4", {}, again)
+        for timestep in range(24):
+            with contextlib.suppress(FrameError), VideoDecoder(path) as decoder:
+                assert number_in(decoder.get_frame_at(timestep)) == timestep, place
+        assert all(number == timestep for timestep, number in read(path).items()), place
+
+
 def test_a_keyframe_of_h264_that_is_there_twice_gives_no_wrong_picture(tmp_path):
     data = encode(count=COUNT, **H264)
 

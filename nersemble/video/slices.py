@@ -53,9 +53,13 @@ class FrameNumbers:
         self._last_packet = b""
 
     def misses_before(self, packet: bytes) -> bool:
-        """Whether pictures are missing between the packet before, as far as one was, and this one."""
-        missing = False
+        """Whether pictures are missing between the packet before, as far as one was, and this one.
+
+        So it is where a packet stands twice: no two frames that others refer to, one behind the other, have the same
+        number (7.4.3), let alone all the same bytes, so that one of both took the place of another picture.
+        """
         slices = self._slices(packet)
+        missing = bool(slices) and slices[0][0] & 31 != IDR and packet == self._last_packet
         for head in slices:
             if head is slices[0] or (len(head) > 1 and head[1] & 0x80):  # a picture begins: macroblock 0
                 missing |= self._misses_before(head)
