@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from _videos import decode_all, encode, number_in, x264, x265
 from test_video import RemoteBytes
+from test_video_times import remuxed
 
 from nersemble.errors import FrameError, TransportError
 from nersemble.video import VideoDecoder
@@ -118,6 +119,30 @@ def test_a_picture_that_is_damaged_beside_its_message_stays_refused(tmp_path):
             assert number_in(decoder.get_frame_at(timestep)) == timestep
         with pytest.raises(FrameError, match=r"damaged|left it out"):
             decoder.get_frames_at(range(12, COUNT))
+
+
+@pytest.mark.parametrize("lost", [1, 3, 9])
+@pytest.mark.parametrize("kind", ["h264", "hevc"])
+@pytest.mark.parametrize("container", ["mp4", "matroska"])
+def test_a_packet_that_lost_its_end_does_not_come_to_look_whole_without_its_message(tmp_path, container, kind, lost):
+    message = {"h264": b"\x06\x05\x11" + b"m" * 17 + b"\x80", "hevc": b"\x4e\x01\x05\x11" + b"m" * 17 + b"\x80"}[kind]
+    source = changed(tmp_path / "source.mp4", kind, lambda _, units: [message, *units])
+    truth, path = decode_all(source), tmp_path / "video"
+
+    def shorten(_: list[av.Packet], data: list[bytes]) -> list[bytes]:
+        data[12] = data[12][:-lost]
+        return data
+
+    remuxed(source.read_bytes(), path, container, {}, shorten)
+    refused = set()
+    for threads in (1, 2):
+        for timestep in range(COUNT):
+            with VideoDecoder(path, threads=threads) as decoder:
+                try:
+                    assert np.array_equal(decoder.get_frame_at(timestep), truth[timestep])
+                except FrameError:
+                    refused.add(timestep)
+    assert refused == set(range(12, COUNT))
 
 
 #: Film grain for all brightnesses (H.264 D.1.21), as FFmpeg's decoder adds to pictures.

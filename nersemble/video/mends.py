@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from .nal import join_units, split_units
+from .nal import is_cut, join_units, split_units
 from .packets import PacketIndex, PacketReader
 from .unmarking import begins_anew, without_lost_marks
 
@@ -60,6 +60,8 @@ class Mends:
 
     def _silenced(self, data: bytes) -> bytes:
         codec, extradata = self._index.codec, self._index.extradata
+        if is_cut(codec, extradata, data):  # joined anew, it would look whole
+            return data
         units = list(split_units(codec, extradata, data))
         kept = [unit for unit in units if not self._is_message(unit)]
         return data if len(kept) == len(units) else join_units(codec, extradata, kept)

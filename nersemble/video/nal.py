@@ -41,6 +41,14 @@ def split_heads(codec: str, extradata: bytes, packet: bytes, length: int) -> lis
     return found if position == len(packet) else []
 
 
+def is_cut(codec: str, extradata: bytes, packet: bytes) -> bool:
+    """Whether the last NAL unit of a packet says that it is longer than what there is of it."""
+    size, position = _length_size(codec, extradata), 0
+    while size and position + size < len(packet):
+        position += size + int.from_bytes(packet[position : position + size], "big")
+    return position > len(packet)
+
+
 def join_units(codec: str, extradata: bytes, units: list[bytes]) -> bytes:
     """A packet of NAL units."""
     size = _length_size(codec, extradata)

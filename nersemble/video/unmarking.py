@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 
-from .nal import Bits, join_units, split_heads, split_units
+from .nal import Bits, is_cut, join_units, split_heads, split_units
 from .parameter_sets import PICTURE_SET, SEQUENCE_SET, Sets, sets_of
 from .slices import WHOLE_HEAD, Slice, read_slice
 
@@ -40,6 +40,8 @@ def without_lost_marks(extradata: bytes, packets: list[bytes], count: int) -> by
     Returns:
         None if it says nothing of so many, or that cannot be told.
     """
+    if is_cut("h264", extradata, packets[-1]):  # joined anew, it would look whole
+        return None
     sets, held = sets_of(extradata).copy(), set()
     for packet in packets[:-1]:
         heads = _take_in(sets, split_heads("h264", extradata, packet, WHOLE_HEAD))
