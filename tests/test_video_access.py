@@ -8,6 +8,7 @@ import os
 import random
 import subprocess
 import sys
+import time
 from fractions import Fraction
 
 import _videos
@@ -313,6 +314,21 @@ def test_pictures_that_share_a_time_are_refused():
         "h264", b"", 8, 8, 0, Fraction(1), np.array([0, 2, 2]), np.ones(3, bool), np.array([True, False, True])
     )
     assert hidden.num_frames == 2
+
+
+def test_where_decoding_begins_is_found_as_fast_in_a_long_video():
+    """Of keyframes alone, as ProRes and intra-only cameras make them: looked up for each of its pictures."""
+
+    def seconds(count: int) -> float:
+        times, all_of_them = np.arange(count), np.ones(count, bool)
+        index = PacketIndex("h264", b"", 8, 8, 0, Fraction(1), times, all_of_them, all_of_them)
+        assert [index.start_for(7), index.keyframe_before(7), index.keyframe_before(0)] == [7, 6, None]
+        begin = time.process_time()
+        for packet in range(0, count, max(count // 1000, 1)):
+            index.start_for(packet), index.keyframe_before(packet)
+        return time.process_time() - begin
+
+    assert seconds(1_000_000) < 20 * seconds(1000)
 
 
 @pytest.mark.parametrize("name", ["h264", "hevc"])

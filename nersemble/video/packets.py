@@ -111,6 +111,11 @@ class PacketIndex:
         return (self.width, self.height) if self.rotation % 180 == 0 else (self.height, self.width)
 
     @cached_property
+    def _keys(self) -> NDArray[np.int64]:
+        """``(keyframes,)`` packet number of each keyframe."""
+        return np.flatnonzero(self.keyframe)
+
+    @cached_property
     def reorder_depth(self) -> int:
         """The most packets that precede a packet in decode order and follow it in presentation order."""
         earlier_but_later_shown = np.zeros(len(self.rank), np.int64)
@@ -124,13 +129,15 @@ class PacketIndex:
         A packet that follows a keyframe in decode order but precedes it in presentation order (a leading picture of an
         open GOP) needs the keyframe before.
         """
-        keys = np.flatnonzero(self.keyframe[: packet + 1])
-        keys = keys[self.pts[keys] <= self.pts[packet]]
-        return int(keys[-1]) if len(keys) else 0
+        keys = self._keys
+        place = int(np.searchsorted(keys, packet, side="right")) - 1
+        while place >= 0 and self.pts[keys[place]] > self.pts[packet]:
+            place -= 1
+        return int(keys[place]) if place >= 0 else 0
 
     def leads(self) -> NDArray[np.int64]:
         """How many packets are decoded in front of each timestep, from ``start_for`` on: ``(timesteps,)`` int64."""
-        keys = np.flatnonzero(self.keyframe)
+        keys = self._keys
         if not len(keys):
             return self.packet_of.copy()
         place = np.searchsorted(keys, self.packet_of, side="right") - 1
@@ -142,5 +149,5 @@ class PacketIndex:
         """The last keyframe in front of ``packet``, the first packet if there is none, None in front of that."""
         if packet == 0:
             return None
-        keys = np.flatnonzero(self.keyframe[:packet])
-        return int(keys[-1]) if len(keys) else 0
+        place = int(np.searchsorted(self._keys, packet)) - 1
+        return int(self._keys[place]) if place >= 0 else 0
