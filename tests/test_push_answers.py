@@ -82,6 +82,38 @@ def test_what_the_hub_says_of_one_file_is_said_and_not_tried_again(alice):
     assert_no_token(no.value, alice.token)
 
 
+#: Pushes as users do, whose client sends large files by Xet.
+XET = """
+import os, sys
+del os.environ["HF_HUB_DISABLE_XET"]
+import nersemble
+folder = sys.argv[1]
+try:
+    nersemble.hub.push(nersemble.prepare.load_plan(folder), folder, "alice/faces", progress=False)
+except nersemble.PushError as error:
+    print(error)
+"""
+
+
+@pytest.mark.parametrize(
+    ("status", "told"),
+    [
+        (401, "The hub does not know the token any more"),
+        (402, "the hub answers 402: it was asked where large files go"),
+        (403, "The token may not do this"),
+        (404, "HF_HUB_DISABLE_XET=1 does without"),
+    ],
+)
+def test_a_refusal_to_send_by_xet_is_told_and_not_taken_for_a_broken_connection(alice, status, told):
+    struck = alice.hub.faults.add("xet", answer(status), times=99)
+    done = alice.hub.python(XET, str(alice.folder), token=alice.token)
+    assert done.returncode == 0, done.stderr
+    assert "Sending " in done.stdout
+    assert f"the hub answers {status}" in done.stdout
+    assert told in done.stdout
+    assert struck.hits == 1
+
+
 def test_a_failure_that_is_none_of_the_hubs_goes_on_without_the_frames_of_its_client(alice):
     from huggingface_hub.utils import build_hf_headers
 

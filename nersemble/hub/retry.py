@@ -40,6 +40,10 @@ SILENT = -4
 _OTHER_URL = re.compile(r"Unable to retrieve user and repo ID|Invalid HF URI 'https?:")
 #: Of a link that is good for some time, to whoever has it.
 _SIGNED = re.compile(r"[?&](?:X-\w+-)?Signature=", re.IGNORECASE)
+#: What hf_xet says of a refusal, as one of Python's errors without the answer: its status, and the URL.
+_XET = re.compile(r"HTTP status (?:client|server) error \((\d{3})[^)]*\)\W*(?:domain|for url)\W*([^\s)]*)")
+#: What a hub answers that may have none.
+_NO_XET = (404, 501)
 CUT_OFF = "what came is not the file that the hub has: the connection broke off, or a proxy answers in its place"
 #: Tries of a file that does not come whole: a proxy in between does not pass by itself.
 FEW = 5
@@ -102,6 +106,9 @@ def failure_of(error: BaseException) -> Failure | None:
         return Failure(ODD, ODD_WORDS)
     if isinstance(error, ValueError) and _OTHER_URL.match(str(error)):
         return Failure(DONE, ODD_WORDS)
+    refusal = next(filter(None, (_XET.search(str(one)) for one in chain)), None)
+    if refusal is not None:
+        return _refusal_of_xet(int(refusal[1]), refusal[2])
     for one in chain:
         if type(one).__module__.partition(".")[0] in _LIBRARIES or isinstance(one, (ConnectionError, TimeoutError)):
             return Failure(0, f"the connection failed ({type(one).__name__})")
@@ -114,6 +121,16 @@ def local_words(error: OSError) -> str:
     """What failed on this machine, without the paths that the error names."""
     advice = ". Make room where temporary files go, or name another folder by TMPDIR" if error.errno in _FULL else ""
     return f"something on this machine failed: {os.strerror(error.errno or errno.EIO)}{advice}"
+
+
+def _refusal_of_xet(status: int, url: str) -> Failure:
+    """What the hub, or its store, answered to hf_xet, by which its client sends large files where that is installed."""
+    if not re.search(r"/xet-(?:read|write)-token/", url):
+        return Failure(0, f"the hub's store for large files (Xet) answers {status}")
+    words = "it was asked where large files go (Xet)"
+    if status in _NO_XET:
+        words += ", which a hub without Xet does not know; HF_HUB_DISABLE_XET=1 does without"
+    return Failure(status, words)
 
 
 def _odd_failure(chain: list[BaseException]) -> Failure:
