@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import TracebackType
 
@@ -192,3 +194,26 @@ def test_a_refusal_names_each_likely_cause_and_what_to_do(alice):
         with pytest.raises(PushError, match=wanted):
             alice.push()
         alice.hub.faults.clear()
+
+
+class OneSlash(BaseHTTPRequestHandler):
+    """Says whose token it is to who asks below ``/hub`` with one slash at a time; to others, that there is nothing."""
+
+    def do_GET(self) -> None:
+        asked = self.requestline.split()[1] == "/hub/api/whoami-v2"
+        told = json.dumps({"name": "alice", "auth": {"accessToken": {"role": "read"}}} if asked else {}).encode()
+        self.send_response(200 if asked else 404)
+        self.send_header("Content-Length", str(len(told)))
+        self.end_headers()
+        self.wfile.write(told)
+
+    def log_message(self, *arguments: object) -> None:
+        pass
+
+
+def test_a_slash_at_the_end_of_a_hubs_url_is_no_part_of_it(alice):
+    with ThreadingHTTPServer(("127.0.0.1", 0), OneSlash) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        with pytest.raises(PushError, match="may only read"):
+            alice.push(endpoint=f"http://127.0.0.1:{server.server_port}/hub/")
+        server.shutdown()

@@ -90,6 +90,8 @@ class Client:
     ) -> None:
         from huggingface_hub import HfApi
 
+        # Of a slash at its end the hub's client would make two, which a hub need not take for one.
+        endpoint = endpoint.rstrip("/") if isinstance(endpoint, str) else endpoint
         self._api = HfApi(endpoint=endpoint, token=tidy(token), library_name="nersemble", library_version=__version__)
         self.tell = tell
         #: Whether something was sent or deleted: a hub that is out of reach is waited for from then on.
@@ -167,7 +169,7 @@ class Client:
         """How many members an organisation has, as far as the hub tells, and whether it knows the question at all."""
         utils: Any = importlib.import_module("huggingface_hub.utils")
         # Asked without the methods for it, which in clients before 1.1 go to another hub than this one.
-        place = f"{str(self._api.endpoint).rstrip('/')}/api/organizations/{quote(organization, safe='')}"
+        place = f"{self._api.endpoint}/api/organizations/{quote(organization, safe='')}"
 
         def overview() -> Any:
             response = utils.get_session().get(f"{place}/overview", headers=self._headers())
