@@ -568,6 +568,14 @@ def test_files_that_the_hub_passes_over_are_missed(alice):
         alice.push()
 
 
+def test_a_card_that_the_hub_passes_over_is_missed(alice):
+    """Without it no config loads by its name, and nothing says which terms go for the faces."""
+    pass_over(alice, "README.md")
+    with pytest.raises(PushError, match=r"1 files are not in it as they were sent, README\.md first.*gitignore"):
+        alice.push()
+    assert alice.repo.private
+
+
 @pytest.mark.parametrize("ignored", [1, ".parquet"])
 def test_files_that_the_hub_passes_over_do_not_keep_a_push_of_several_commits_going(alice, monkeypatch, ignored):
     pass_over(alice, ignored if ignored == ".parquet" else alice.shards[ignored])

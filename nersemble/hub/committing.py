@@ -283,11 +283,8 @@ class Committing:
 
     def _check_landed(self, sha: str) -> None:
         """Look whether a commit has everything, for a hub may pass over files that a .gitignore names."""
-        files = self._client.tree(self._repo, sha)
-        lost = [name for name in self._looked.shards if not self._is_in(files, name)]
-        plan = f"{self._plan.config}/{PLAN_FILE}"
-        lost += [] if plan in files and files[plan].holds(self._looked.plan) else [plan]
-        self._refuse_lost(sha, lost)
+        changes = self._changes(Held(self._client, self._repo, sha))
+        self._refuse_lost(sha, [*changes.shards, *changes.texts])
 
     def _refuse_lost(self, sha: str, lost: list[str]) -> None:
         if lost:
