@@ -145,6 +145,7 @@ def test_a_store_that_refuses_every_link_is_not_the_tokens_fault(alice):
     with pytest.raises(PushError, match="the hub's store, whose link may have expired, answers 403: Request") as caught:
         alice.push()
     assert "token" not in str(caught.value)
+    assert "What was sent is kept: push again, and it goes on from there." in str(caught.value)
 
 
 PAGE = say(b"<html>Sign in to the guest network</html>", "text/html")

@@ -214,7 +214,7 @@ class Committing:
         for name in todo:
             content, size = self._content(name), self._looked.shards[name].size
             self._private_state()
-            self._client.upload(self._repo, content.operation)
+            self._upload(content)
             with self._unchanged(name):
                 content.sent()
             self._sent.add(name)
@@ -222,6 +222,15 @@ class Committing:
             self._progress.files_done += 1
             self._progress.bytes_done += size
             self._watch(self._progress)
+
+    def _upload(self, content: Content) -> None:
+        problem = ""
+        try:
+            self._client.upload(self._repo, content.operation)
+        except PushError as error:
+            problem = str(error)
+        if problem:
+            raise PushError(f"{problem} {_GOES_ON}")
 
     def _content(self, name: str) -> Content:
         """A shard whose bytes are still those that were looked through."""
