@@ -101,8 +101,9 @@ except nersemble.PushError as error:
     ("status", "told"),
     [
         (401, "The hub does not know the token any more"),
-        (402, "the hub answers 402: it was asked where large files go"),
+        (402, "The account may have no room left"),
         (403, "The token may not do this"),
+        (403, "Or the account has no room left"),
         (404, "HF_HUB_DISABLE_XET=1 does without"),
     ],
 )
@@ -114,6 +115,23 @@ def test_a_refusal_to_send_by_xet_is_told_and_not_taken_for_a_broken_connection(
     assert f"the hub answers {status}" in done.stdout
     assert told in done.stdout
     assert struck.hits == 1
+
+
+@pytest.mark.parametrize("route", ["preupload", "lfs-batch", "commit"])
+@pytest.mark.parametrize(
+    "said",
+    [
+        (403, "Private repository storage limit reached, please upgrade your plan"),
+        (403, "Your storage patterns tripped our internal systems!"),
+        (402, "Payment required"),
+    ],
+)
+def test_no_room_for_private_data_sets_is_not_the_tokens_fault(alice, route, said):
+    alice.hub.faults.add(route, answer(*said), times=9)
+    with pytest.raises(PushError, match="The account may have no room left for private data sets") as no:
+        alice.push()
+    assert said[1].rstrip("!") in str(no.value)
+    assert "token" not in str(no.value)
 
 
 def test_a_failure_that_is_none_of_the_hubs_goes_on_without_the_frames_of_its_client(alice):

@@ -42,6 +42,8 @@ _OTHER_URL = re.compile(r"Unable to retrieve user and repo ID|Invalid HF URI 'ht
 _SIGNED = re.compile(r"[?&](?:X-\w+-)?Signature=", re.IGNORECASE)
 #: What hf_xet says of a refusal, as one of Python's errors without the answer: its status, and the URL.
 _XET = re.compile(r"HTTP status (?:client|server) error \((\d{3})[^)]*\)\W*(?:domain|for url)\W*([^\s)]*)")
+#: In place of the hub's words, which hf_xet does not pass on.
+UNTOLD = "it was asked where large files go (Xet)"
 #: What a hub answers that may have none.
 _NO_XET = (404, 501)
 CUT_OFF = "what came is not the file that the hub has: the connection broke off, or a proxy answers in its place"
@@ -127,10 +129,8 @@ def _refusal_of_xet(status: int, url: str) -> Failure:
     """What the hub, or its store, answered to hf_xet, by which its client sends large files where that is installed."""
     if not re.search(r"/xet-(?:read|write)-token/", url):
         return Failure(0, f"the hub's store for large files (Xet) answers {status}")
-    words = "it was asked where large files go (Xet)"
-    if status in _NO_XET:
-        words += ", which a hub without Xet does not know; HF_HUB_DISABLE_XET=1 does without"
-    return Failure(status, words)
+    without = ", which a hub without Xet does not know; HF_HUB_DISABLE_XET=1 does without"
+    return Failure(status, UNTOLD + (without if status in _NO_XET else ""))
 
 
 def _odd_failure(chain: list[BaseException]) -> Failure:

@@ -9,7 +9,7 @@ import os
 import re
 from typing import Any
 
-from .retry import Failure
+from .retry import UNTOLD, Failure
 
 TOKENS = "https://huggingface.co/settings/tokens"
 NO_TOKEN = (
@@ -20,6 +20,9 @@ NO_TOKEN = (
 _SHORTEST = 8
 #: What no token has: spaces and line ends within it, quotes, and what is not ASCII.
 _NO_TOKENS = re.compile(r"""[^!-~]|["'`]""")
+
+#: What the hub says, with the status of a token that may not write, where there is no room left.
+_ROOM = re.compile(r"\bstorage (?:limit|patterns|space)|\bquota\b|upgrade your plan", re.IGNORECASE)
 
 
 def tidy(token: Any) -> Any:
@@ -69,9 +72,12 @@ def problem_of(given: Any) -> str:
 
 
 def advice(failure: Failure | None) -> str:
-    """What to do about the token, if a failure is about that; "" otherwise."""
-    if failure is None or failure.status not in (401, 403, 404) or failure.link:
+    """What to do about the token, or about the room that its account has, if a failure is about that; "" otherwise."""
+    if failure is None or failure.status not in (401, 402, 403, 404) or failure.link:
         return ""
+    room = "for private data sets: look in the settings of the account on the hub, or push to another one."
+    if failure.status == 402 or (failure.status == 403 and _ROOM.search(failure.words)):
+        return f" The account may have no room left {room}"
     if failure.status == 404:
         return (
             " It is not there any more, or it is private and the token may not see it, which the hub answers alike: "
@@ -82,4 +88,5 @@ def advice(failure: Failure | None) -> str:
             " The hub does not know the token any more: it was revoked, or has expired. Make another that may write to "
             f"this data set at {TOKENS}."
         )
-    return f" The token may not do this: make one that may write to this data set at {TOKENS}."
+    untold = f" Or the account has no room left {room}" if failure.words == UNTOLD else ""
+    return f" The token may not do this: make one that may write to this data set at {TOKENS}.{untold}"
