@@ -245,6 +245,16 @@ def test_an_organisation_of_many_is_refused_without_their_exact_number(alice):
     assert alice.hub.repos["city/faces"].private
 
 
+@pytest.mark.parametrize("repo", ["city/faces", "faces"])
+def test_an_organisation_whose_own_token_it_is_is_not_taken_for_a_user(alice, repo):
+    alice.hub.organization("city", alice="write", **{f"m{number}": "read" for number in range(100)})
+    told = {"type": "org", "name": "city", "auth": {"type": "access_token", "accessToken": {"role": "write"}}}
+    alice.hub.faults.add("whoami", say(json.dumps(told).encode()), times=99)
+    with pytest.warns(AudienceWarning, match="All 101 members"), pytest.raises(PushError, match="city has 101 members"):
+        alice.push(repo)
+    assert changes(alice.hub) == set()
+
+
 def test_an_organisation_whose_members_cannot_be_counted_is_refused_unless_they_are(alice):
     alice.hub.organization("lab", alice="write")
     alice.hub.faults.add("members", answer(403), times=99)

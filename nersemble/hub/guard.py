@@ -120,7 +120,8 @@ def find_destination(client: Client, repo_id: str) -> Destination:
     state = client.state(repo_id)
     if state is not None and state.id != repo_id:
         raise PushError(f"{repo_id} is called {state.id} now, where others may see it. Name it so if you mean it.")
-    organization = namespace != user
+    # A token can be an organisation's own, or an app's, instead of a user's.
+    organization = namespace != user or told.get("type") in ("org", "app")
     audience = Audience(namespace, organization, *(client.members(namespace) if organization else (1, True)))
     return Destination(repo_id, user, audience, state)
 
