@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import time
 
+import fsspec
 import pytest
 from _faults import Scene, drop, facts, first, put, send
 
+from nersemble.errors import TransportError
 from nersemble.transport import policy
 
 SIZE = 300_000
@@ -25,10 +27,10 @@ def scene(tmp_path, monkeypatch):
         yield made
 
 
-def page(kind):
+def page(kind, body=PAGE):
     """A page in place of each file, for HEAD as for GET."""
-    headers = {"Content-Length": str(len(PAGE)), **({"Content-Type": kind} if kind else {})}
-    return lambda handler, path, number: send(handler, 200, headers, b"" if handler.command == "HEAD" else PAGE)
+    headers = {"Content-Length": str(len(body)), **({"Content-Type": kind} if kind else {})}
+    return lambda handler, path, number: send(handler, 200, headers, b"" if handler.command == "HEAD" else body)
 
 
 def empty(handler, path, number):
@@ -76,6 +78,9 @@ NO_FILES = {
     "a page of no type": (page(""), "web page"),
     "a page called a video": (page("video/mp4"), "web page"),
     "a page in XHTML": (page("application/xhtml+xml"), "web page"),
+    "an error in JSON": (page("application/json", b'{"error": "too many requests"}'), "a text instead"),
+    "errors in JSON": (page("", b'\xef\xbb\xbf[\n  {"error": "no key"}]'), "a text instead"),
+    "a pointer of git-lfs": (page("", b"version https://git-lfs.example/v1\noid sha256:0\n"), "a text instead"),
     "nothing": (empty, "empty"),
     "nothing, in chunks": (empty_in_chunks, "empty"),
     "cut inside the size of a chunk": (chunks(b"0000"), "broke off"),
@@ -110,6 +115,17 @@ def test_it_does_not_replace_a_file_of_the_official_kit(scene, answer, said):
     assert {path: (scene.folder / path).read_bytes() for path in scene.videos} == {
         path: (scene.truth / path).read_bytes() for path in scene.videos
     }
+
+
+@pytest.mark.parametrize(("answer", "said"), list(NO_FILES.values())[:6], ids=list(NO_FILES)[:6])
+def test_the_filesystem_gives_none_of_it_for_the_file(scene, tmp_path, answer, said):
+    scene.serve(answer)
+    path, target = sorted(scene.videos)[0], tmp_path / "copy.mp4"
+    fs = fsspec.filesystem("nersemble")
+    for read in (lambda: fs.get(path, str(target)), lambda: fs.cat_file(path), lambda: fs.cat_file(path, 5, 9)):
+        with pytest.raises(TransportError, match=said):
+            read()
+    assert not target.exists()
 
 
 def test_half_of_a_file_whose_length_was_asked_for_is_no_file(scene):

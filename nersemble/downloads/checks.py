@@ -18,9 +18,6 @@ from ..errors import FrameError, NersembleError
 #: What the size of an mp4's box can say instead of a size.
 _LARGE = 1
 _TO_THE_END = 0
-#: How web pages begin, and how many bytes of a file are looked at for that.
-_PAGES = (b"<!doctype", b"<html", b"<?xml", b"<head", b"<body")
-_PAGE_LOOK = 512
 
 
 def structure_problem(path: Path, kind: str) -> str:
@@ -133,19 +130,6 @@ def _participants_csv(path: Path) -> str:
 
     parse_participants(path.read_bytes())
     return ""
-
-
-# --- arrival ----------------------------------------------------------------------------------------------------------
-
-
-def arrival_problem(path: Path) -> str:
-    """Why what a server sent as a file, whole by its own word, is none of the published ones; "" if it may be one."""
-    with open(path, "rb", buffering=0) as file:
-        head = file.read(_PAGE_LOOK)
-    if not head:
-        return "the server sent an empty file"
-    text = head.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
-    return "the server sent a web page instead of it" if text.startswith(_PAGES) else ""
 
 
 # --- content ----------------------------------------------------------------------------------------------------------

@@ -14,11 +14,12 @@ from ..catalog_cache import published_table
 from ..errors import AssetNotFoundError
 from ..layout import AssetPath
 from ..transport import Cancel, FetchOptions, Files, Throttle
+from ..transport.arrival import arrival_problem
 from ..transport.base import NotWantedError
 from ..transport.fetch import part_key, storage_error
 from ..transport.part_file import PartFile, is_written_elsewhere
 from .assets import parts_folder
-from .checks import arrival_problem, structure_problem
+from .checks import structure_problem
 from .report import FileEvent
 
 if TYPE_CHECKING:
@@ -82,7 +83,8 @@ class Getter:
             try:
                 size = came.stat().st_size
                 doubtful = known != size if known is not None else not announced
-                return arrival_problem(came) or (self._length_problem(path, size) if doubtful else "")
+                odd = arrival_problem(came, path) if size else "the server sent an empty file"
+                return odd or (self._length_problem(path, size) if doubtful else "")
             except FileNotFoundError:  # another process took it over, which shows when it is given its name
                 return ""
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ..loop import at_interrupt
+from .arrival import arrival_problem
 from .base import Fetched, FetchOptions, Part, Stat
 from .cancel import Cancel
 from .folder import FolderFiles
@@ -70,7 +71,7 @@ class Transport:
 
     async def fetch(self, path: str, target: Path, received: Callable[[int], object] | None = None) -> Fetched:
         """Write a file to ``target``, which appears whole or not at all."""
-        options = FetchOptions(received=received)
+        options = FetchOptions(received=received, refuses=lambda came, _: arrival_problem(came, path))
         return await self._run(lambda cancel: self.files.fetch(path, target, cancel, options))
 
     async def close(self) -> None:

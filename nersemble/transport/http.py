@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ..access import AccessURL
 from ..errors import TransportError
+from .arrival import LOOK, head_problem
 from .base import Fetched, FetchOptions, Part, Stat, uri
 from .cancel import Cancel
 from .client import HttpClient
@@ -89,8 +90,10 @@ def _problem(answer: Answer, body: _Body, path: str, start: int, stop: int | Non
     Said instead of raised, so that the body is no local variable of a traceback: a page may repeat the secret path.
     """
     if answer.status != 206:
-        is_one = is_page(answer.headers) and _is_markup(b"".join(body.pieces))
-        return f"{uri(path)} could not be fetched: the server sent a web page instead of it." if is_one else ""
+        head = b"".join(body.pieces)[:LOOK]
+        is_one = is_page(answer.headers) and _is_markup(head)
+        problem = "the server sent a web page instead of it" if is_one else head_problem(head, path)
+        return f"{uri(path)} could not be fetched: {problem}." if problem else ""
     first, total_size = content_range(answer.headers)
     if first != start:
         return f"The server sent other bytes of {uri(path)} than those asked for."
