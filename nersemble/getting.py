@@ -38,6 +38,14 @@ class GetsMany(fsspec.asyn.AsyncFileSystem):
         if on_error not in ON_ERROR:
             raise SelectionError(f"on_error of get is one of {', '.join(ON_ERROR)}, not {on_error!r}.")
         is_one = isinstance(rpath, str) and not recursive and not has_magic(rpath)
+        depth = options.pop("maxdepth", None) if recursive and not is_one else None
+        if depth is not None:
+            is_folder = isinstance(rpath, str) and not has_magic(rpath) and await self._isdir(rpath)
+            if is_folder and not isinstance(lpath, list):
+                rpath, lpath = await self._pairs(rpath, os.fspath(lpath), depth)
+                recursive = False
+            else:
+                options["maxdepth"] = depth
         # To put a copy into a folder, fsspec cuts its source's name at the last slash; a name at the root has none, and
         # what should land in `folder/name` would land in `folder` itself.
         if isinstance(rpath, str) and not isinstance(lpath, list) and not rpath.endswith("/"):
@@ -55,6 +63,18 @@ class GetsMany(fsspec.asyn.AsyncFileSystem):
         if missing and on_error == "raise":
             raise _missing(missing)
         return done
+
+    async def _pairs(self, rpath: str, lpath: str, depth: int) -> tuple[list[str], list[str]]:
+        """The files of a directory down to a depth, and where each goes.
+
+        fsspec cuts off all that the names of these files have in common, which can be more than their directory.
+        """
+        folder = self._strip_protocol(rpath)
+        into_folder = (lpath.endswith("/") or os.path.isdir(lpath)) and not rpath.endswith("/")
+        base = os.path.dirname(folder) if into_folder else folder
+        paths = await self._expand_path(folder, recursive=True, maxdepth=depth)
+        files = [path for path in paths if not await self._isdir(path)]
+        return files, [os.path.join(lpath, path.removeprefix(base).lstrip("/")) for path in files]
 
     async def _get_file(
         self,

@@ -255,6 +255,28 @@ def test_get_writes_directories(fs, demo_folder, tmp_path):
     assert len(list((tmp_path / "stills").iterdir())) == 16
 
 
+@pytest.mark.parametrize(
+    ("source", "target", "folder"),
+    [
+        ("240", "new", ""),
+        ("240", "new/", "240"),
+        ("240", "old", "240"),
+        ("240/", "old", ""),
+        ("nersemble://240", "new", ""),
+    ],
+)
+def test_get_to_a_depth_keeps_the_directories(fs, tmp_path, source, target, folder):
+    """All that lies so deep is in one directory, whose name fsspec takes for a part of the source's."""
+    (tmp_path / "old").mkdir()
+    fs.get(source, f"{tmp_path}/{target}", recursive=True, maxdepth=2)
+    place = tmp_path / target / folder
+    names = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.*")}
+    assert names == {
+        str((place / "calibration" / name).relative_to(tmp_path))
+        for name in ("camera_params.json", "color_calibration.json")
+    }
+
+
 def test_get_writes_many_files(fs, demo_folder, tmp_path):
     paths = fs.glob("240/sequences/EXP-1-head/images/*.mp4")
     fs.get(paths, [str(tmp_path / path) for path in paths])
