@@ -320,7 +320,44 @@ class NoHead(DemoHandler):
         self.send_status(403) if self.command == "HEAD" else self.send_file(path)
 
 
-@pytest.mark.parametrize("handler", [WithoutRanges, Bare, NoHead])
+class RefusesRanges(DemoHandler):
+    """Says of every part of a file that there is none, and says how long the file is."""
+
+    def respond(self, path):
+        if self.headers.get("Range"):
+            size = (self.demo.folder / path).stat().st_size
+            self.send_status(416, "", {"Content-Range": f"bytes */{size}"})
+        else:
+            self.send_file(path)
+
+
+class RefusesRangesWithoutAWord(DemoHandler):
+    """As above, but leaves the length to HEAD, which has no body for it."""
+
+    def respond(self, path):
+        if self.command == "HEAD":
+            del self.headers["Range"]
+        self.send_status(416) if self.headers.get("Range") else self.send_file(path)
+
+
+class NoHeadAndRefusesRanges(RefusesRangesWithoutAWord):
+    """As above, and says no length either."""
+
+    def respond(self, path):
+        self.send_status(405) if self.command == "HEAD" else super().respond(path)
+
+
+class NothingToHead(DemoHandler):
+    """Answers HEAD with a success that says nothing."""
+
+    def respond(self, path):
+        self.send_head(204, {}) if self.command == "HEAD" else self.send_file(path)
+
+
+SIMPLE = [WithoutRanges, Bare, NoHead, RefusesRanges, RefusesRangesWithoutAWord, NoHeadAndRefusesRanges, NothingToHead]
+
+
+@pytest.mark.parametrize("handler", SIMPLE)
 def test_simple_servers_give_the_same_bytes(serve, demo_folder, tmp_path, handler):
     server, data = serve(handler), truth(demo_folder, VIDEO)
     fs = NersembleFileSystem()
@@ -334,6 +371,36 @@ def test_simple_servers_give_the_same_bytes(serve, demo_folder, tmp_path, handle
     fs.get(VIDEO, str(tmp_path / "video.mp4"))
     assert (tmp_path / "video.mp4").read_bytes() == data
     assert server.requests
+
+
+def test_a_server_that_says_no_length_gives_the_same_bytes(serve, demo_folder):
+    class InChunks(DemoHandler):
+        def respond(self, path):
+            data = truth(demo_folder, path)
+            self.send_head(200, {"Transfer-Encoding": "chunked"})
+            if self.command != "HEAD":
+                self.wfile.write(b"%x\r\n%s\r\n0\r\n\r\n" % (len(data), data))
+
+    serve(InChunks)
+    fs, data = NersembleFileSystem(), truth(demo_folder, VIDEO)
+    for start, end in RANGES:
+        assert fs.cat_file(VIDEO, start, end) == data[start:end]
+    assert fs.tail(VIDEO, 9) == data[-9:]
+
+
+@pytest.mark.parametrize("status", [201, 202, 203, 204, 205, 226])
+def test_a_success_of_another_kind_is_no_file(serve, status):
+    """Such as "accepted": the answer is about the file, and not the file."""
+
+    class Another(DemoHandler):
+        def respond(self, path):
+            self.send_status(status, "" if status == 204 else '{"queued": true}')
+
+    serve(Another)
+    fs = NersembleFileSystem()
+    for read in (lambda: fs.cat_file(PARAMS), lambda: fs.cat_file(PARAMS, 0, 9), lambda: fs.info(PARAMS)):
+        with pytest.raises(TransportError):
+            read()
 
 
 def test_without_ranges_an_open_file_is_fetched_once(serve, demo_folder):

@@ -33,9 +33,12 @@ class HttpFiles:
         body = _Body(headers)
         answer = self._ask("GET", path, body, cancel)
         etag, modified = answer.headers.get("etag"), answer.headers.get("last-modified")
-        if answer.status == 416:
-            total = re.fullmatch(r"bytes \*/(\d+)", answer.headers.get("content-range", "").strip())
-            return Part(b"", start, int(total[1]) if total else None, etag, False)
+        if answer.status == 416 and headers:
+            size = _size_without(answer)
+            size = self.stat(path, cancel).size if size is None else size
+            if size is None or start < size:  # it has that part: this is how it says that it knows no ranges
+                return self.read(path, 0, None, cancel)
+            return Part(b"", start, size, etag, False)
         raise_unless_found(answer.status, path)
         problem = _problem(answer, body, path, start, stop)
         if problem:
@@ -60,12 +63,15 @@ class HttpFiles:
     def stat(self, path: str, cancel: Cancel) -> Stat:
         answer = self._ask("HEAD", path, _Body({}), cancel)
         # Some servers refuse HEAD alone, or do not say a length, or 0, in answer to it.
-        if answer.status in (403, 405, 501) or (answer.status == 200 and not _length(answer)):
-            answer = self._ask("GET", path, _Glance(), cancel)
+        if answer.status in (204, 403, 405, 501) or (answer.status == 200 and not _length(answer)):
+            answer = self._ask("GET", path, _Glance({"Range": "bytes=0-0"}), cancel)
             if answer.status == 206:
                 return Stat(content_range(answer.headers)[1], answer.headers.get("etag"))
-            if answer.status == 416:  # an empty file has no first byte
-                return Stat(0, answer.headers.get("etag"))
+            if answer.status == 416:  # an empty file has no first byte; nor is there one for whoever knows no ranges
+                size = _size_without(answer)
+                if size is not None:
+                    return Stat(size, answer.headers.get("etag"))
+                answer = self._ask("GET", path, _Glance({}), cancel)
         raise_unless_found(answer.status, path)
         return Stat(_length(answer), answer.headers.get("etag"))
 
@@ -112,6 +118,12 @@ def _length(answer: Answer) -> int | None:
     return int(length)
 
 
+def _size_without(answer: Answer) -> int | None:
+    """The file's length where a server says that it has no such part of it; None if it does not say it."""
+    total = re.fullmatch(r"bytes \*/(\d+)", answer.headers.get("content-range", "").strip())
+    return int(total[1]) if total else None
+
+
 def _is_markup(data: bytes) -> bool:
     """Whether an answer that is called a web page is one: servers without ranges may call a video so."""
     return data[:512].removeprefix(b"\xef\xbb\xbf").lstrip()[:1] in (b"<", b"")
@@ -123,8 +135,11 @@ _SEEN = Refusal("the head is enough")
 class _Glance(Exchange):
     """Looks at the head of an answer and lets go of its body: without ranges, that is the whole file."""
 
+    def __init__(self, headers: dict[str, str]) -> None:
+        self._headers = headers
+
     def headers(self) -> dict[str, str]:
-        return {"Range": "bytes=0-0"}
+        return self._headers
 
     def accept(self, answer: Answer) -> Refusal:
         return _SEEN

@@ -172,7 +172,7 @@ def raise_unless_found(status: int, path: str) -> None:
             f"The server refused {uri(path)} (HTTP {status}). Is the access URL complete and current? "
             "`nersemble login` sets it; access is asked of the data's authors."
         )
-    elif not 200 <= status < 300:
+    elif status not in (200, 206):  # others of success bring something else than the file, or nothing
         error = TransportError(f"The server answered {uri(path)} with HTTP {status}. {NEXT_STEP}")
     if error is not None:
         raise error
