@@ -149,7 +149,7 @@ def _read_lines(data: bytes, name: str) -> list[list[str]]:
 
 def _is_id(cell: str) -> bool:
     number = cell.removesuffix(".0")
-    return number.isascii() and number.isdigit()
+    return number.isascii() and number.isdigit() and len(number) < 10  # as much as a column of ids holds
 
 
 def read_table(

@@ -90,6 +90,13 @@ def test_a_matrix_of_the_wrong_shape(folder, load):
         load()
 
 
+def test_a_number_that_no_matrix_holds(folder, load):
+    path = folder / "240/calibration/camera_params.json"
+    edit_json(path, lambda table: table["intrinsics"].__setitem__(0, [10**400, 0, 138]))
+    with pytest.raises(nersemble.CalibrationError, match=r"intrinsics.*no 3 x 3 matrix of numbers"):
+        load()
+
+
 def test_a_camera_without_a_color_matrix(folder, load):
     edit_json(folder / "240/calibration/color_calibration.json", lambda table: table.pop("222200042"))
     with pytest.raises(nersemble.CalibrationError, match="Camera 222200042 has no colour-correction matrix"):

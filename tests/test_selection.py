@@ -129,6 +129,8 @@ def test_a_participants_other_columns_are_no_sequences():
         (b"ID,b\n1,2\n", "no column is the name of a sequence"),
         (b"ID,EXP-1-head\nx,x\n", "line 2 is no number"),
         (b"ID,EXP-1-head\n1,x\n1,x\n", "twice"),
+        (b"ID,EXP-1-head\n2147483648,x\n", "line 2 is no number"),
+        (b"ID,EXP-1-head\n" + b"9" * 5000 + b",x\n", "line 2 is no number"),
         (b"\xff\xfe\x00junk", "no text"),
         (b"<!doctype html><title>Not here</title>", "web page"),
     ],

@@ -95,7 +95,7 @@ def _matrix(values: Any, shape: tuple[int, int | None], what: str, name: str) ->
     matrix: Array | None
     try:
         matrix = np.array(values, np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         matrix = None
     rows, columns = shape
     good = (
