@@ -26,6 +26,8 @@ from .layout import (
 ID_COLUMN = "ID"
 #: What the column of ids may be called in the table whose columns are open, in any case.
 ID_NAMES = {"id", "participant", "participant_id", "participant id", "pid", "p_id", "subject", "subject_id"}
+#: What stands between cells, the first of those that the header has most of; spreadsheets of some countries write ";".
+SEPARATORS = ",;\t"
 #: Cells that mean that a participant has a sequence.
 PRESENT = {"x", "m"}
 _SEQUENCE_NAME = re.compile(r"(EXP|EMO|SEN)-\d+-[^/\\\x00-\x1f]+")
@@ -141,8 +143,11 @@ def _read_lines(data: bytes, name: str) -> list[list[str]]:
     text, problem = _decode(data)
     if problem:
         raise CatalogError(_unusable(name, problem))
+    header = text.lstrip().partition("\n")[0]
+    separator = max(SEPARATORS, key=header.count)
+    lines = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
     try:
-        return [[cell.strip() for cell in line] for line in csv.reader(io.StringIO(text, newline="")) if any(line)]
+        return [[cell.strip() for cell in line] for line in lines if any(line)]
     except csv.Error:
         return []
 
@@ -180,7 +185,7 @@ def _decode(data: bytes) -> tuple[str, str]:
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError:
-        return "", "it is no text"
+        text = data.decode("cp1252", "replace")
     if "\0" in text:
         return "", "it is no text"
     if text.lstrip()[:1] == "<":

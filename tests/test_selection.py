@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from pathlib import Path
 
 import pytest
@@ -143,6 +145,17 @@ def test_a_table_that_is_none_gets_a_sentence(data, problem):
 def test_tables_with_marks_of_other_systems_are_read():
     assert parse_catalog(b"\xef\xbb\xbf" + table().replace(b"\n", b"\r\n")).participants == IDS
     assert parse_participants(b"ID,age\n030,33\n")[1] == {30: {"ID": "030", "age": "33"}}
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "cp1252"])
+def test_tables_of_spreadsheets_of_other_countries_are_read(separator, encoding):
+    assert parse_catalog(table().replace(b",", separator.encode())) == CATALOG
+    text = io.StringIO(newline="")
+    csv.writer(text, delimiter=separator).writerows([["ID", "Größe", "Haar, Augen"], [30, "1,78", 'grün; "hell"']])
+    columns, rows = parse_participants(text.getvalue().encode(encoding))
+    assert columns == ("Größe", "Haar, Augen")
+    assert rows == {30: {"ID": "30", "Größe": "1,78", "Haar, Augen": 'grün; "hell"'}}
 
 
 def test_config_names():
