@@ -111,7 +111,7 @@ class NersembleConfig(datasets.BuilderConfig):
             return
         if not isinstance(self.name, str):
             raise SelectionError(f"A config is named by a string, such as participant_240, not by {self.name!r}.")
-        if set(self.name) & set("*?[]<>:/\\|"):
+        if "/" not in self.name and set(self.name) & set("*?[]<>:\\|"):
             raise SelectionError(
                 f"The config name {self.name!r} names a folder on disk, so it cannot hold patterns. Give them as an "
                 'option: sequences="EMO-*".'

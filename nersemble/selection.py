@@ -23,6 +23,8 @@ EVERYTHING = "all"
 _RANGE = re.compile(r"(\d+)\s*-\s*(\d+)")
 _GLOB = re.compile(r"[*?\[]")
 SHOWN = 3
+#: Said of what has a slash, which is not repeated: it may be the access URL without its scheme.
+NO_PATHS = "The path of a folder goes to data_dir=, and the access URL only to `nersemble login`."
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,8 @@ def parse_config_name(name: str) -> dict[str, str]:
     """
     if not isinstance(name, str):
         raise SelectionError(f"A config is a name such as 'participant_240', not {name!r}. Ids go to participants=.")
+    if "/" in name:
+        raise SelectionError(f"A config name has no slash. {NO_PATHS}")
     parts: dict[str, str] = {}
     if name == EVERYTHING:
         return parts
@@ -122,6 +126,8 @@ def _name(catalog: Catalog, pairs: Sequence[tuple[int, tuple[str, ...]]], serial
 def _words(written: Any, what: str) -> list[str]:
     """Flatten a written form into words: strings are split at commas, numbers become strings."""
     if isinstance(written, str):
+        if "/" in written:
+            raise SelectionError(f"{what} have no slash in their names. {NO_PATHS}")
         words = [word.strip() for word in written.split(",")]
     elif isinstance(written, (bool, bytes, bytearray, memoryview)) or written is None:
         raise SelectionError(f"{what} cannot be {written!r}.")

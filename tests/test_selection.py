@@ -168,6 +168,20 @@ def test_config_names():
         parse_config_name("participant_1__participant_2")
 
 
+@pytest.mark.parametrize("mistake", ["data.example/s3cr3t/v2", "//data.example/s3cr3t", "240,data.example:1/s3cr3t"])
+def test_what_may_be_the_access_url_without_its_scheme_is_not_repeated(mistake):
+    wrong = [
+        lambda: parse_config_name(mistake),
+        lambda: NersembleConfig(name=mistake),
+        lambda: select(CATALOG, [mistake]),
+    ]
+    wrong += [lambda: select(CATALOG, sequences=mistake), lambda: select(CATALOG, cameras=mistake)]
+    for call in wrong:
+        with pytest.raises(SelectionError, match="slash") as caught:
+            call()
+        assert "s3cr3t" not in str(caught.value)
+
+
 @pytest.fixture
 def config_id(monkeypatch, demo_folder: Path):
     monkeypatch.setenv("NERSEMBLE_DATA_URL", str(demo_folder))
