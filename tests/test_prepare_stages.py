@@ -299,6 +299,58 @@ def test_what_a_run_does_not_make_of_a_stage_tells_it(tmp_path, monkeypatch, top
     assert told[0] == told[2]
 
 
+LOADS = """
+MODEL = None
+
+def load(size=2):
+    global MODEL
+    MODEL = MODEL or [1] * size
+    return MODEL
+"""
+COUNTED = """
+CALLS = 0
+
+def counted(call):
+    @functools.wraps(call)
+    def counting(*given):
+        global CALLS
+        CALLS += 1
+        return call(*given)
+    return counting
+"""
+KEPT = """
+def kept(call):
+    @functools.wraps(call)
+    def keeping():
+        return call()
+    return keeping
+"""
+#: Ways to a function that assigns a global: what stands in the module of the stage, above it, and what the stage calls.
+WAYS = {
+    "a decorator of the stage": (COUNTED, "@counted\n", "[1]"),
+    "a decorator of what it calls": (f"{LOADS}\n{KEPT}\n\nkept_load = kept(load)", "", "kept_load()"),
+    "a cache": (f"{LOADS}\ncached = functools.cache(load)", "", "cached()"),
+    "a partial": (f"{LOADS}\nsmall = functools.partial(load, 1)", "", "small()"),
+    "a module of a package": ("import {package}.tools", "", "{package}.tools.load()"),
+}
+
+
+@pytest.mark.parametrize(("top", "above", "call"), WAYS.values(), ids=WAYS)
+def test_what_a_stage_loads_by_way_of_others_does_not_tell_it(tmp_path, monkeypatch, top, above, call):
+    monkeypatch.syspath_prepend(str(tmp_path))
+    package, name = f"parts_{tmp_path.name}", f"stages_{tmp_path.name}"
+    (tmp_path / package).mkdir()
+    (tmp_path / package / "__init__.py").write_text("")
+    (tmp_path / package / "tools.py").write_text(LOADS)
+    source = f"import functools\n\nfrom nersemble import prepare\n\n{top}\n\n@prepare.stage(count='int32')\n{above}"
+    source += f"def count(image, background, camera, row):\n    return {{'count': len({call})}}\n"
+    (tmp_path / f"{name}.py").write_text(source.replace("{package}", package))
+    stage = importlib.import_module(name).count
+    before = describe_stage(stage)
+    assert stage(None, None, None, {})["count"]
+    assert describe_stage(stage) == before
+
+
 @prepare.stage(first="float64")
 def scribbling(image, background, camera, row):
     with contextlib.suppress(ValueError):

@@ -79,10 +79,15 @@ def _spaces(function: types.FunctionType) -> dict[tuple[int, str], dict[str, Any
     seen: set[int] = set()
     waiting: list[Any] = [function]
     while waiting:
-        one = inspect.unwrap(waiting.pop())
-        if id(one) not in seen and isinstance(one, types.FunctionType):
-            seen.add(id(one))
+        one = waiting.pop()
+        if id(one) in seen:
+            continue
+        seen.add(id(one))
+        if isinstance(one, types.FunctionType):
             waiting += _followed(one, found)
+        # What a decorator or a cache calls, beside what it may assign itself.
+        partial = isinstance(one, functools.partial)
+        waiting.append(one.func if partial else inspect.getattr_static(one, "__wrapped__", None))
     return found
 
 
@@ -95,8 +100,15 @@ def _followed(function: types.FunctionType, found: dict[tuple[int, str], dict[st
     found |= {(id(space), step.argval): space for step in steps if step.opname in _ASSIGNS}
     held = [space[step.argval] for step in steps if step.opname in _LOADS and step.argval in space]
     attributes = {step.argval for step in steps if step.opname in _TAKES}
-    of_modules = [
-        vars(one)[name] for one in held if isinstance(one, types.ModuleType) for name in attributes & vars(one).keys()
-    ]
     closed = [content_of(cell) for cell in function.__closure__ or ()]
-    return [one for one in [*held, *of_modules, *closed] if callable(one)]
+    return [one for one in _with_parts([*held, *closed], attributes) if callable(one)]
+
+
+def _with_parts(held: list[Any], attributes: set[str]) -> list[Any]:
+    """What code holds, with what it can take out of modules among that, and out of modules in these."""
+    found, modules = list(held), set[int]()
+    for one in found:
+        if isinstance(one, types.ModuleType) and id(one) not in modules:
+            modules.add(id(one))
+            found += [vars(one)[name] for name in attributes & vars(one).keys()]
+    return found
