@@ -27,7 +27,6 @@ from .folder_names import (
     NUMBER,
     SHOWN,
     did_you_mean,
-    index_of,
     nearest,
     participant_of,
     path_of,
@@ -37,6 +36,7 @@ from .folder_names import (
 from .frames import RESIZE_FIRST, FrameOptions, FrameReference, read_frame
 from .layout import BACKGROUND, HEIGHT, SEQUENCES, SERIALS, WIDTH, AssetPath, canonical_sequence
 from .opening import lease_video, read_bytes
+from .written import index_of
 
 #: What ``nersemble download --assets`` calls the files that are not selected by sequence.
 _KIT_NAMES = {

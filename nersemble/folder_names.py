@@ -6,7 +6,6 @@ Nothing here looks whether it is there.  What cannot be a name is a ``SelectionE
 from __future__ import annotations
 
 import difflib
-import operator
 import os
 import re
 from collections.abc import Iterable, Sequence
@@ -14,6 +13,7 @@ from typing import Any
 
 from .errors import SelectionError
 from .layout import FRONTAL_SERIAL, SEQUENCES
+from .written import index_of
 
 NUMBER = re.compile(r"[0-9]{1,9}")
 #: Names shown at most where one was misspelled.
@@ -33,11 +33,6 @@ def path_of(folder: Any) -> str:
             "download a folder first."
         )
     return os.path.abspath(os.path.expanduser(path))
-
-
-def index_of(written: Any) -> int | None:
-    """A whole number of any integer type, None for anything else."""
-    return operator.index(written) if hasattr(written, "__index__") and not isinstance(written, bool) else None
 
 
 def participant_of(written: Any) -> int:

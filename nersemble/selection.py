@@ -10,17 +10,20 @@ from __future__ import annotations
 import difflib
 import fnmatch
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from .catalog import Catalog
 from .errors import SelectionError
 from .layout import SERIALS, canonical_sequence, sequence_order
+from .written import index_of, items_of
 
 KINDS = ("participant", "sequence", "camera")
 EVERYTHING = "all"
-_RANGE = re.compile(r"(\d+)\s*-\s*(\d+)")
+#: Of a participant; Python turns no text of thousands of digits into one.
+_NUMBER = re.compile(r"[0-9]{1,9}")
+_RANGE = re.compile(rf"({_NUMBER.pattern})\s*-\s*({_NUMBER.pattern})")
 _GLOB = re.compile(r"[*?\[]")
 SHOWN = 3
 #: Said of what has a slash, which is not repeated: it may be the access URL without its scheme.
@@ -131,10 +134,10 @@ def _words(written: Any, what: str) -> list[str]:
         words = [word.strip() for word in written.split(",")]
     elif isinstance(written, (bool, bytes, bytearray, memoryview)) or written is None:
         raise SelectionError(f"{what} cannot be {written!r}.")
-    elif isinstance(written, Iterable):
-        words = [word for item in written for word in _words(item, what)]
-    elif hasattr(written, "__index__"):
-        words = [str(written.__index__())]
+    elif (number := index_of(written)) is not None:
+        words = [str(number)]
+    elif (items := items_of(written)) is not None:
+        words = [word for item in items for word in _words(item, what)]
     else:
         raise SelectionError(f"{what} are names or numbers, not {type(written).__name__}.")
     words = [word for word in words if word]
@@ -143,9 +146,14 @@ def _words(written: Any, what: str) -> list[str]:
     return words
 
 
+def _is_everything(written: Any) -> bool:
+    """Whether all are meant; what arrays are equal to is an array."""
+    return written is None or (isinstance(written, str) and written == EVERYTHING)
+
+
 def _participants(catalog: Catalog, written: Any) -> tuple[int, ...]:
     known = catalog.participants
-    if written is None or written == EVERYTHING:
+    if _is_everything(written):
         return known
     chosen: set[int] = set()
     for word in _words(written, "participants"):
@@ -160,7 +168,7 @@ def _participants(catalog: Catalog, written: Any) -> tuple[int, ...]:
             if not found:
                 raise SelectionError(f"No participant in {word}.{_nearest_ids(known, first)}")
             chosen.update(found)
-        elif not (word.isascii() and word.isdigit()):
+        elif not _NUMBER.fullmatch(word):
             raise SelectionError(f"{word!r} is no participant id. Write a number or a range, such as 240 or 50-60.")
         elif int(word) not in known:
             raise SelectionError(f"No participant {int(word)}.{_nearest_ids(known, int(word))}")
@@ -177,7 +185,7 @@ def _nearest_ids(known: Sequence[int], wanted: int) -> str:
 
 def _sequences(catalog: Catalog, written: Any) -> tuple[str, ...]:
     known = catalog.sequences
-    if written is None or written == EVERYTHING:
+    if _is_everything(written):
         return known
     chosen: set[str] = set()
     for word in _words(written, "sequences"):
@@ -201,7 +209,7 @@ def _matches(sequence: str, pattern: str) -> bool:
 
 
 def _cameras(written: Any) -> tuple[str, ...]:
-    if written is None or written == EVERYTHING:
+    if _is_everything(written):
         return SERIALS
     chosen: set[str] = set()
     for word in _words(written, "cameras"):
@@ -213,7 +221,7 @@ def _cameras(written: Any) -> tuple[str, ...]:
             chosen.update(found)
         else:
             near = difflib.get_close_matches(word, SERIALS, SHOWN, 0.6)
-            if word.isdigit() and int(word) < len(SERIALS):
+            if _NUMBER.fullmatch(word) and int(word) < len(SERIALS):
                 near = [SERIALS[int(word)]]
             hint = f" Did you mean {' or '.join(near)}?" if near else f" The serials are {', '.join(SERIALS)}."
             raise SelectionError(f"No camera {word!r}.{hint}")

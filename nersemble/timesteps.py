@@ -12,8 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .errors import SelectionError
+from .written import index_of, items_of
 
-_SLICE = re.compile(r"\s*(\d*)\s*:\s*(\d*)\s*(?::\s*(\d*)\s*)?")
+#: Python turns no text of thousands of digits into a number.
+_NUMBER = re.compile(r"[0-9]{1,18}")
+_PART = r"\s*([0-9]{0,18})\s*"
+_SLICE = re.compile(f"{_PART}:{_PART}(?::{_PART})?")
 _FORM = 'Write a slice such as "0:300:3", a number, or a list of numbers of 0 or more.'
 
 
@@ -58,15 +62,15 @@ def parse_timesteps(written: Any) -> Timesteps:
             start, stop, step = (int(part) if part else None for part in match.groups())
             return _slice(start, stop, step)
         numbers: Iterable[Any] = [word.strip() for word in written.split(",") if word.strip()]
-        return _listed(int(word) if word.isdecimal() else word for word in numbers)
+        return _listed(int(word) if _NUMBER.fullmatch(word) else word for word in numbers)
     if isinstance(written, slice):
         return _slice(written.start, written.stop, written.step)
     if isinstance(written, range) and written.step > 0 and len(written):
         return _slice(written.start, written.stop, written.step)
-    if hasattr(written, "__index__") and not isinstance(written, bool):
-        return _listed([written])
-    if isinstance(written, Iterable):
-        return _listed(written)
+    number = index_of(written)
+    several = items_of(written) if number is None else [number]
+    if several is not None:
+        return _listed(several)
     raise SelectionError(f"timesteps cannot be {written!r}. {_FORM}")
 
 
@@ -96,8 +100,9 @@ def _listed(numbers: Iterable[Any]) -> Timesteps:
 
 
 def _number(number: Any) -> int:
-    if isinstance(number, bool) or not hasattr(number, "__index__") or number.__index__() < 0:
+    index = index_of(number)
+    if index is None or index < 0:
         raise SelectionError(f"timesteps cannot hold {number!r}: frames are counted from 0, from the start. {_FORM}")
-    if number.__index__() >= 2**31:
+    if index >= 2**31:
         raise SelectionError(f"timesteps cannot hold {number!r}: no video has so many frames. {_FORM}")
-    return int(number.__index__())
+    return index

@@ -6,6 +6,8 @@ import csv
 import io
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from nersemble.catalog import parse_catalog, parse_participants
@@ -48,6 +50,12 @@ def ids(written):
         (None, IDS),
         ("all", IDS),
         ("033", (33,)),
+        (np.array([33, 240]), (33, 240)),
+        (np.array(240), (240,)),
+        (np.array(["50-60", "33"]), (33, 50, 51, 55, 60)),
+        (pd.Series([33, 240]), (33, 240)),
+        ([np.array([33, 50]), np.int64(240)], (33, 50, 240)),
+        ((number for number in (240, 33)), (33, 240)),
     ],
 )
 def test_participants_in_every_written_form(written, expected):
@@ -65,6 +73,10 @@ def test_participants_in_every_written_form(written, expected):
         (True, "cannot be True"),
         (-3, "no participant id"),
         (2.5, "not float"),
+        (np.array(2.5), "not ndarray"),
+        (np.array([]), "empty"),
+        ("9" * 5000, "no participant id"),
+        (f"1-{'9' * 5000}", "no participant id"),
     ],
 )
 def test_unknown_participants_are_answered_with_the_nearest(written, hint):
@@ -73,7 +85,15 @@ def test_unknown_participants_are_answered_with_the_nearest(written, hint):
 
 
 @pytest.mark.parametrize(
-    ("written", "count"), [("EMO-*", 4), ("SEN-*,FREE", 11), (["EXP-1-head", "EXP-?-jaw-?"], 3), ("*", 26), (None, 26)]
+    ("written", "count"),
+    [
+        ("EMO-*", 4),
+        ("SEN-*,FREE", 11),
+        (["EXP-1-head", "EXP-?-jaw-?"], 3),
+        (np.array(["HAIR", "FREE"]), 2),
+        ("*", 26),
+        (None, 26),
+    ],
 )
 def test_sequences_by_name_and_glob(written, count):
     chosen = select(CATALOG, 240, written).sequences_of[0][1]
@@ -98,13 +118,19 @@ def test_unknown_sequences_and_cameras_name_the_nearest():
         select(CATALOG, 240, "exp-1-head")
     with pytest.raises(SelectionError, match="Did you mean 2222000"):
         select(CATALOG, 240, cameras="222200034")
-    with pytest.raises(SelectionError, match=SERIALS[8]):
-        select(CATALOG, 240, cameras=8)
+    for written in (8, "8", np.array([8])):
+        with pytest.raises(SelectionError, match=SERIALS[8]):
+            select(CATALOG, 240, cameras=written)
+    for written in ("9" * 5000, "\u00b2"):  # a superscript two is a digit, and no number
+        with pytest.raises(SelectionError, match="The serials are"):
+            select(CATALOG, 240, cameras=written)
 
 
 def test_cameras_come_in_rig_order():
     assert select(CATALOG, 240, cameras=[SERIALS[9], int(SERIALS[2])]).cameras == (SERIALS[2], SERIALS[9])
     assert select(CATALOG, 240, cameras="*").cameras == SERIALS
+    for serials in ([SERIALS[9], SERIALS[2]], [int(SERIALS[9]), int(SERIALS[2])]):
+        assert select(CATALOG, 240, cameras=np.array(serials)).cameras == (SERIALS[2], SERIALS[9])
 
 
 @pytest.mark.parametrize("cell", ["x", "m"])
@@ -275,6 +301,11 @@ def test_options_that_make_no_sense_get_a_sentence(options, hint):
         ("0:300:3", [0, 3, 6, 9]),
         ([50], []),
         ("50:", []),
+        (np.array([9, 1, 4]), [1, 4, 9]),
+        (np.arange(0, 12, 5), [0, 5, 10]),
+        (np.array(7), [7]),
+        (np.array([7]), [7]),
+        (pd.Series([9, 1]), [1, 9]),
     ],
 )
 def test_timesteps_in_every_written_form(written, frames):
@@ -289,7 +320,13 @@ def test_equal_timesteps_are_equal():
     assert parse_timesteps("0:") == Timesteps()
 
 
-@pytest.mark.parametrize("written", ["-3:", [-1], [2**40], "5:2", "a", [], "", 1.5, True, "0:9:0", {"a": 1}, [1.5]])
+@pytest.mark.parametrize(
+    "written",
+    [
+        *("-3:", [-1], [2**40], "5:2", "a", [], "", 1.5, True, "0:9:0", {"a": 1}, [1.5], "9" * 5000, f"0:{'9' * 5000}"),
+        *(np.array([[0, 3], [6, 9]]), np.array([0.5]), np.array(0.5), np.array([]), np.array([True, False])),
+    ],
+)
 def test_other_timesteps_get_a_sentence(written):
     with pytest.raises(SelectionError, match=r"timesteps"):
         parse_timesteps(written)
