@@ -24,6 +24,7 @@ from .rows import VIEWS
 from .selection import Selection, parse_config_name, select
 from .shards import list_shards
 from .timesteps import Timesteps, parse_timesteps
+from .written import switch_of
 
 #: Counts up when rows or decoded frames of an equal config would come out differently.
 ROWS_VERSION = 3
@@ -80,8 +81,7 @@ class NersembleConfig(datasets.BuilderConfig):
         self._read_name()
         self.timesteps: Timesteps = parse_timesteps(self.timesteps)
         self.scale, self.size = check_resize(self.scale, self.size)
-        if not isinstance(self.color_correction, bool):
-            raise SelectionError(f"color_correction is True or False, not {self.color_correction!r}.")
+        self.color_correction = switch_of(self.color_correction, "color_correction")
         check_color_order(self.color_order)
         self._selection: Selection | None = None
         if self.view not in FRAME_VIEWS:

@@ -17,6 +17,7 @@ from .errors import FrameError, SelectionError
 from .frame_files import frame_url, parse_frame_url
 from .frames import COLOR_ORDERS, RESIZE_FIRST, FrameOptions, FrameReference, read_frame
 from .pictures import FramePicture
+from .written import index_of, switch_of
 
 if TYPE_CHECKING:
     import PIL.Image
@@ -71,9 +72,7 @@ class VideoFrame:
 
     def __post_init__(self) -> None:
         for name in ("decode", "color_correction"):  # kept with every table that has such a column
-            if not isinstance(getattr(self, name), (bool, np.bool_)):
-                raise SelectionError(f"{name} is True or False, not {getattr(self, name)!r}.")
-            setattr(self, name, bool(getattr(self, name)))
+            setattr(self, name, switch_of(getattr(self, name), name))
         self.scale, self.size = check_resize(self.scale, self.size)
         check_color_order(self.color_order)
 
@@ -237,15 +236,17 @@ def check_resize(scale: Any, size: Any) -> tuple[float | None, tuple[int, int] |
     if scale is not None and size is not None:
         raise SelectionError("Give scale or size, not both.")
     if scale is not None:
-        if isinstance(scale, bool) or not isinstance(scale, (int, float)) or not 0 < scale <= 8:
+        is_number = isinstance(scale, (int, float, np.integer, np.floating)) and not isinstance(scale, bool)
+        if not is_number or not 0 < scale <= 8:
             raise SelectionError(f"scale is a factor above 0 and at most 8, such as 0.25, not {scale!r}.")
         return (None if scale == 1 else float(scale)), None
     if size is None:
         return None, None
-    good = isinstance(size, (tuple, list)) and len(size) == 2 and all(type(n) is int and 0 < n <= 16384 for n in size)
-    if not good:
+    sides = list(map(index_of, size)) if isinstance(size, (tuple, list, np.ndarray)) and np.ndim(size) == 1 else []
+    width, height = sides if len(sides) == 2 else (None, None)
+    if width is None or height is None or not (0 < width <= 16384 and 0 < height <= 16384):
         raise SelectionError(f"size is (width, height) in whole pixels, such as (550, 802), not {size!r}.")
-    return None, (size[0], size[1])
+    return None, (width, height)
 
 
 def check_color_order(color_order: Any) -> None:

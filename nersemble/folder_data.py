@@ -36,7 +36,7 @@ from .folder_names import (
 from .frames import RESIZE_FIRST, FrameOptions, FrameReference, read_frame
 from .layout import BACKGROUND, HEIGHT, SEQUENCES, SERIALS, WIDTH, AssetPath, canonical_sequence
 from .opening import lease_video, read_bytes
-from .written import index_of
+from .written import index_of, switch_of
 
 #: What ``nersemble download --assets`` calls the files that are not selected by sequence.
 _KIT_NAMES = {
@@ -153,6 +153,7 @@ class FolderData:
         """
         scale, size = check_resize(scale, size)
         check_color_order(color_order)
+        color_correction = switch_of(color_correction, "color_correction")
         index = index_of(timestep)
         if index is None:
             raise SelectionError(f"A timestep is a whole number, the index of a frame, not {timestep!r}.")

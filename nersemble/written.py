@@ -1,10 +1,16 @@
-"""What callers write for a number or a list, of whatever type; any array has ``__index__`` and ``__iter__``."""
+"""What callers write for a number, a list or a switch, of whatever type.
+
+Any array has ``__index__`` and ``__iter__``, so that these say nothing.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import operator
+import sys
 from typing import Any
+
+from .errors import SelectionError
 
 
 def index_of(written: Any) -> int | None:
@@ -20,3 +26,15 @@ def items_of(written: Any) -> list[Any] | None:
     with contextlib.suppress(TypeError):
         items = iter(written)
     return None if items is None else list(items)
+
+
+def switch_of(written: Any, name: str) -> bool:
+    """What is on or off.
+
+    Raises:
+        SelectionError: If it is neither, such as a text or a number, which would count as on.
+    """
+    kinds = bool, getattr(sys.modules.get("numpy"), "bool_", bool)  # nothing is NumPy's where nobody has imported it
+    if not isinstance(written, kinds):
+        raise SelectionError(f"{name} is True or False, not {written!r}.")
+    return bool(written)

@@ -17,7 +17,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 
 #: Rooms, from the ground up: each may import only those before it.  A new module is put where it belongs.
 ORDER = """
-    cores compiling masking memory writers written errors units layout timesteps camera color video
+    cores compiling masking memory writers errors written units layout timesteps camera color video
     caches envfile access loop transport remote catalog catalog_cache folder listing selection getting filesystem
     progress downloads opening parallel pictures frames frame_files features private_video batching
     folder_files folder_names folder_data capture rows metadata shards config builder registration loading

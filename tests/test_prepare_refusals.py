@@ -87,6 +87,12 @@ def test_options_of_a_check_that_are_none_are_said(demo_folder, tmp_path, given)
         small_plan(demo_folder).verify(tmp_path, **given)
 
 
+@pytest.mark.parametrize("name", ["replace", "dry_run"])
+def test_a_push_takes_no_text_for_a_switch(demo_folder, tmp_path, name):
+    with pytest.raises(SelectionError, match=f"{name} is True or False, not 'no'"):
+        small_plan(demo_folder).push(tmp_path, "my-lab/heads", **{name: "no"})
+
+
 def test_videos_to_leave_out_that_are_no_list_are_said(demo_folder):
     with pytest.raises(SelectionError, match="without is a list of paths of videos, not 5"):
         small_plan(demo_folder, without=5)

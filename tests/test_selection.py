@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from nersemble import VideoFrame, hub, open_folder
 from nersemble.catalog import parse_catalog, parse_participants
 from nersemble.config import NersembleConfig
 from nersemble.errors import CatalogError, SelectionError
 from nersemble.layout import SEQUENCES, SERIALS
+from nersemble.prepare.options import check_options
 from nersemble.selection import parse_config_name, select
 from nersemble.timesteps import Timesteps, parse_timesteps
 
@@ -251,6 +254,41 @@ def test_equal_selections_share_a_cache_folder_and_different_ones_do_not(config_
         assert ordered == config_id("participant_240", **options)
 
 
+def test_options_may_be_numbers_and_switches_of_numpy(config_id, demo_folder):
+    of_numpy = {"size": np.array([138, 201]), "color_correction": np.True_, "timesteps": np.arange(0, 40, 3)}
+    plain = {"size": (138, 201), "color_correction": True, "timesteps": "0:40:3"}
+    assert config_id(participants=np.array([240]), **of_numpy) == config_id("participant_240", **plain)
+    for scale in (np.float32(0.5), np.float64(0.5)):
+        assert config_id("participant_240", scale=scale) == config_id("participant_240", scale=0.5)
+    assert config_id("participant_240", scale=np.int64(1)) == config_id("participant_240")
+    of_numpy |= {"quality": np.int64(80), "rows": "frame"}
+    plain |= {"quality": 80, "rows": "frame"}
+    assert check_options(**of_numpy).as_dict() == check_options(**plain).as_dict()
+    assert json.dumps(check_options(**of_numpy).as_dict())
+    data = open_folder(demo_folder)
+    image = data.load_image(240, "EXP-1-head", SERIALS[8], 0, size=(138, 201), color_correction=True)
+    options = {"size": np.array([138, 201]), "color_correction": np.True_}
+    assert np.array_equal(data.load_image(240, "EXP-1-head", SERIALS[8], np.int64(0), **options), image)
+
+
+@pytest.mark.parametrize("written", ["no", "False", 1, None, np.int64(0), [True]])
+def test_what_is_no_switch_does_not_count_as_on(demo_folder, written):
+    data = open_folder(demo_folder)
+    calls = {
+        "color_correction": [
+            lambda: data.load_image(240, "EXP-1-head", SERIALS[8], 0, color_correction=written),
+            lambda: VideoFrame(color_correction=written),
+            lambda: check_options(color_correction=written),
+            lambda: NersembleConfig(participants=240, color_correction=written),
+        ],
+        "dry_run": [lambda: hub.delete("lab/heads", 240, dry_run=written)],
+    }
+    for name, several in calls.items():
+        for call in several:
+            with pytest.raises(SelectionError, match=f"{name} is True or False, not "):
+                call()
+
+
 def test_a_cache_folder_belongs_to_its_root(config_id, demo_folder, tmp_path):
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "240").symlink_to(demo_folder / "240")
@@ -272,7 +310,10 @@ def test_long_names_stay_within_what_disks_take(config_id):
         ({"participants": 240, "view": "video", "color_order": "correct_first"}, "color_order apply to frames"),
         ({"participants": 240, "scale": 0}, "scale"),
         ({"participants": 240, "scale": 0.5, "size": (10, 10)}, "not both"),
-        ({"participants": 240, "size": (10.5, 3)}, "whole pixels"),
+        *(
+            ({"participants": 240, "size": size}, "whole pixels")
+            for size in ((10.5, 3), (10, 0), (True, 3), "10x3", {10: 1, 3: 1}, np.array([[10, 3], [4, 5]]), (1, 2, 3))
+        ),
         ({"participants": 240, "view": "video", "scale": 0.5}, "scale apply to frames"),
         ({"name": "participant_240", "participants": 3}, "both name participants"),
         ({"participants": 240, "data_dir": "https://data.example/secret"}, "folder on disk"),

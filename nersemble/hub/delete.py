@@ -10,6 +10,7 @@ from typing import Any
 
 from ..errors import PushError
 from ..progress import Count, display, kind_for
+from ..written import switch_of
 from .client import Client, NotThereError, RepoState, check_message
 from .guard import find_destination
 from .held import Held
@@ -61,9 +62,10 @@ def delete(
     Raises:
         PushError: If the data set is not private or not one of ours, or if the message holds a secret; or if something
             is left or was refused on the way, all of which is named, once all else is done.
-        SelectionError: If ``participants`` names nobody, or ``message`` is no text.
+        SelectionError: If ``participants`` names nobody, ``message`` is no text, or ``dry_run`` neither True nor False.
     """
     check_message(message)
+    dry_run = switch_of(dry_run, "dry_run")
     wanted = parse_participants(participants)
     client = Client(token, endpoint)
     del token

@@ -16,6 +16,7 @@ from ..prepare import PreparePlan
 from ..prepare.target import Target
 from ..prepare.whole import LOOKS
 from ..progress import display, kind_for
+from ..written import switch_of
 from .card import overrides
 from .client import Client, RemoteFile, check_message
 from .committing import Committing, find_conflict
@@ -74,12 +75,13 @@ def push(
     began = time.monotonic()
     check_message(message)
     _check(plan, members)
+    dry_run, replace = switch_of(dry_run, "dry_run"), switch_of(replace, "replace")
     client = Client(token, endpoint)
     del token
     target, destination = Target(folder), find_destination(client, repo_id)
     description = _describe(client, plan, target, destination, members, replace)
     warn_of_audience(destination)
-    report = PushReport(description, dry_run=bool(dry_run))
+    report = PushReport(description, dry_run=dry_run)
     if dry_run:
         return report
     if description.refusal:
@@ -114,6 +116,7 @@ def plan_push(
         SelectionError: If an argument is not what it should be.
     """
     _check(plan, members)
+    replace = switch_of(replace, "replace")
     client = Client(token, endpoint)
     del token
     target = None if folder is None else Target(folder)

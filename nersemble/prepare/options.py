@@ -9,6 +9,7 @@ from ..errors import SelectionError
 from ..features import check_color_order, check_resize
 from ..frames import RESIZE_FIRST
 from ..timesteps import Timesteps, parse_timesteps
+from ..written import index_of, switch_of
 
 ROWS = ("frame", "timestep", "video")
 FORMATS = ("jpeg", "png", "webp")
@@ -100,13 +101,12 @@ def check_options(
     image_format = "jpeg" if image_format == "jpg" else image_format
     if image_format not in FORMATS:
         raise SelectionError(f"image_format is one of {', '.join(FORMATS)}, not {image_format!r}.")
-    if not isinstance(color_correction, bool):
-        raise SelectionError(f"color_correction is True or False, not {color_correction!r}.")
+    color_correction = switch_of(color_correction, "color_correction")
     check_color_order(color_order)
-    numbers = {"quality": (quality, 1, 100), "gop": (gop, 1, 1000), "crf": (crf, 0, 51)}
-    for name, (value, least, most) in numbers.items():
-        if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-            raise SelectionError(f"{name} is a number from {least} to {most}, not {value!r}.")
+    quality, gop, crf = (
+        _number(value, name, least, most)
+        for name, value, least, most in (("quality", quality, 1, 100), ("gop", gop, 1, 1000), ("crf", crf, 0, 51))
+    )
     scale, size = check_resize(scale, size)
     if size is not None and rows != "video":
         check_written_size(size, image_format)
@@ -123,3 +123,10 @@ def check_options(
         gop=gop if rows == "video" else 12,
         crf=crf if rows == "video" else 16,
     )
+
+
+def _number(value: Any, name: str, least: int, most: int) -> int:
+    number = index_of(value)
+    if number is None or not least <= number <= most:
+        raise SelectionError(f"{name} is a number from {least} to {most}, not {value!r}.")
+    return number

@@ -10,11 +10,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
-import numpy as np
-
 from ..cores import usable_cores
 from ..errors import SelectionError, StorageError
 from ..units import format_bytes
+from ..written import switch_of
 from .claim import claim
 from .halt import Halt, asks_elsewhere
 from .job import Job, UnitResult
@@ -85,8 +84,8 @@ def run_plan(
     from ..progress import display, kind_for
 
     check_watch(watch)
-    check_switch("recheck", recheck)
-    check_switch("progress", True if progress is None else progress)
+    recheck = switch_of(recheck, "recheck")
+    switch_of(True if progress is None else progress, "progress")
     running = make_engine(engine, workers, engine_options)
     target = Target(folder)
     if "memory://" in target.text:
@@ -164,16 +163,6 @@ def check_watch(watch: Any) -> None:
     """
     if watch is not None and not callable(watch):
         raise SelectionError(f"watch is a function that is called with the progress, not {watch!r}.")
-
-
-def check_switch(name: str, value: Any) -> None:
-    """Check what is on or off.
-
-    Raises:
-        SelectionError: If it is neither.
-    """
-    if not isinstance(value, (bool, np.bool_)):
-        raise SelectionError(f"{name} is True or False, not {value!r}.")
 
 
 def _note(report: RunReport, state: RunProgress, result: UnitResult, pictures: int) -> None:

@@ -16,10 +16,11 @@ from ..errors import PrepareError
 from ..parallel import map_on_threads
 from ..progress import Count
 from ..units import format_bytes
+from ..written import switch_of
 from .decoding import clip_sizes, decoded_size
 from .job import Job
 from .plans import PreparePlan
-from .run import check_switch, check_watch, check_workers
+from .run import check_watch, check_workers
 from .shard import group_rows, is_undamaged, read_header
 from .target import PART, Target
 from .unit import Unit
@@ -139,7 +140,7 @@ def verify_shards(
     """
     check_workers(workers)
     check_watch(watch)
-    check_switch("decode", decode)
+    decode = switch_of(decode, "decode")
     began = time.monotonic()
     target = Target(folder)
     job = plan.reading_job(target.text)
