@@ -301,6 +301,15 @@ def test_a_row_without_a_camera_of_its_own_is_refused():
         nersemble.Camera.from_row(row)
 
 
+@pytest.mark.parametrize("side", [99.5, None, np.nan, np.inf, 0, -3])
+def test_a_row_without_a_whole_size_is_refused(side):
+    row = row_of(camera_of())
+    for name in ("width", "height"):
+        with pytest.raises(SelectionError, match=f"{name} is "):
+            nersemble.Camera.from_row({**row, name: side})
+    assert nersemble.Camera.from_row({**row, "width": float(row["width"])}).width == row["width"]
+
+
 def test_a_calibration_names_the_cameras_it_has():
     calibration = Calibration(np.eye(3), {"222200037": np.eye(4)})
     assert calibration.camera("222200037", 4, 5).height == 5

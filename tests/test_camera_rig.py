@@ -266,6 +266,26 @@ def test_columns_of_unequal_length_are_named(rig):
         CameraRig.from_row({name: [column] for name, column in row.items()})
 
 
+def test_a_row_names_each_camera_once_with_its_size(rig):
+    row = row_of(rig)
+    assert CameraRig.from_row({**row, "width": np.array(row["width"], float)}).frontal.width == rig.frontal.width
+    with pytest.raises(CalibrationError, match=f"camera {SERIALS[0]} twice"):
+        CameraRig.from_row({name: [*column, column[0]] for name, column in row.items()})
+    for name, side in (("width", 99.5), ("height", None), ("height", 0)):
+        with pytest.raises(SelectionError, match=f"{name} is "):
+            CameraRig.from_row({**row, name: [*row[name][1:], side]})
+    with pytest.raises(CalibrationError, match="The column width holds lists"):
+        CameraRig.from_row({**row, "width": [[side] for side in row["width"]]})
+
+
+def test_an_array_is_no_name_of_a_camera(rig):
+    assert rig[np.array(8)] is rig[np.int64(8)] is rig.frontal
+    for camera in (np.array([8]), np.array(8.0), [8]):
+        assert camera not in rig
+        with pytest.raises(SelectionError, match="The rig has no camera"):
+            rig[camera]
+
+
 def test_a_rig_is_made_of_cameras_by_serial(rig):
     camera = rig.frontal
     for cameras in ([camera], camera, None, "222200037", [("222200037", camera)]):

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-import operator
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import CalibrationError, SelectionError
+from ..written import index_of
 
 Array = NDArray[np.float64]
 
@@ -118,12 +117,18 @@ def whole(value: Any, what: str, least: int) -> int:
     Raises:
         SelectionError: If it is none, or less than ``least``.
     """
-    number = None
-    if not isinstance(value, bool):
-        with contextlib.suppress(TypeError):  # arrays and tensors have __index__, whatever they hold
-            number = operator.index(value)
+    number = index_of(value)
     if number is None:
         raise SelectionError(f"{what} is a whole number of pixels, not {value!r}. Round it and use int().")
     if number < least:
         raise SelectionError(f"{what} is {least} or more pixels, not {number}.")
     return number
+
+
+def pixels_of(number: Any, what: str) -> int:
+    """A width or height, which tables may hold as a float.
+
+    Raises:
+        SelectionError: If it is no whole number above 0.
+    """
+    return whole(int(number) if number == np.floor(number) < np.inf else number, what, 1)

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from ..errors import CalibrationError, SelectionError
-from .checks import Array, inverse, numbers, rigid, whole
+from .checks import Array, inverse, numbers, pixels_of, rigid
 from .quaternion import quaternion_of, rotation_of
 
 C = TypeVar("C", bound="Conversions")
@@ -309,8 +309,8 @@ def _sides(image_size: Any) -> tuple[int, int]:
     if sides is None or not is_array or sides.shape not in ((2,), (1, 2)):
         given = f"an array of shape {sides.shape}" if sides is not None and is_array else repr(image_size)
         raise SelectionError(f"image_size is (height, width) in pixels, of one camera, not {given}.")
-    height, width = (int(side) if side == np.floor(side) < np.inf else side for side in sides.ravel())
-    return whole(height, "image_size", 1), whole(width, "image_size", 1)
+    height, width = (pixels_of(side, "image_size") for side in sides.ravel())
+    return height, width
 
 
 def _pose(rotation: Array, translation: Array) -> Array:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import CalibrationError, SelectionError
-from .checks import Array, intrinsics_of, inverse, numbers, rigid, vectors, whole
+from .checks import Array, intrinsics_of, inverse, numbers, pixels_of, rigid, vectors, whole
 from .conventions import Conversions
 from .pixels import flip_move, resize_move, scaled_size, shift_move
 
@@ -96,6 +96,7 @@ class Camera(Conversions):
 
         Raises:
             CalibrationError: If a column is missing, or holds the lists of a moment or a batch.
+            SelectionError: If the size is no whole number above 0.
         """
         missing = [name for name in ("intrinsics", "world_to_camera", "width", "height") if name not in row]
         if missing:
@@ -103,13 +104,14 @@ class Camera(Conversions):
                 f"The row has no {' and no '.join(missing)}. Camera.from_row takes rows of the views frame and video; "
                 "for others make Camera(intrinsics, world_to_camera, width, height)."
             )
-        width, height = (numbers(row[name], name) for name in ("width", "height"))
-        if width.ndim or height.ndim:
+        sides = {name: numbers(row[name], name) for name in ("width", "height")}
+        if any(side.ndim for side in sides.values()):
             raise CalibrationError(
                 "The row has many cameras. Of a row of the view timestep CameraRig.from_row makes a rig; of a batch, "
                 "take one row."
             )
-        return cls(row["intrinsics"], row["world_to_camera"], int(width), int(height))
+        width, height = (pixels_of(side.item(), name) for name, side in sides.items())
+        return cls(row["intrinsics"], row["world_to_camera"], width, height)
 
     # --- the pose ---------------------------------------------------------------------------------------------------
 

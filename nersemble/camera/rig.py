@@ -6,7 +6,6 @@ The rule: a rig is never changed; selecting and transforming give another one.
 from __future__ import annotations
 
 import difflib
-import operator
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, SupportsIndex
 
@@ -14,8 +13,9 @@ import numpy as np
 
 from ..errors import CalibrationError, SelectionError
 from ..layout import FRONTAL_SERIAL, SERIALS, camera_order
+from ..written import index_of
 from .calibration import Calibration
-from .checks import Array, inverse, numbers
+from .checks import Array, inverse, numbers, pixels_of
 from .pinhole import Camera, Projection
 
 #: The rays of a point must differ in direction: the least share of the normal equations' trace in their smallest part.
@@ -81,7 +81,9 @@ class CameraRig(Mapping[str, Camera]):
         """The cameras of a row of the view ``timestep``; its ``frames`` are not decoded.
 
         Raises:
-            CalibrationError: If a column is missing or of another length, or a matrix is no camera's.
+            CalibrationError: If a column is missing or of another length, a camera is there twice, or a matrix is no
+                camera's.
+            SelectionError: If a size is no whole number above 0.
         """
         columns = ("cameras", "intrinsics", "world_to_camera", "width", "height")
         missing = [name for name in columns if name not in row]
@@ -100,9 +102,12 @@ class CameraRig(Mapping[str, Camera]):
         serials, *fields = (row[name] for name in columns)
         if not all(isinstance(serial, str) for serial in serials):
             raise CalibrationError("The column cameras does not hold serials alone. Is it a batch? Take one row of it.")
+        twice = next((serial for serial in serials if list(serials).count(serial) > 1), None)
+        if twice is not None:
+            raise CalibrationError(f"The row has camera {twice} twice. Were rows joined? Leave one of them out.")
         return cls(
             {
-                serial: _named(serial, intrinsics, pose, int(width), int(height))
+                serial: _named(serial, intrinsics, pose, _pixels(width, "width"), _pixels(height, "height"))
                 for serial, intrinsics, pose, width, height in zip(serials, *fields, strict=True)
             }
         )
@@ -272,13 +277,20 @@ def _named(serial: str, intrinsics: Any, pose: Any, width: int, height: int) -> 
     raise CalibrationError(f"Camera {serial}: {problem}")
 
 
+def _pixels(side: Any, what: str) -> int:
+    array = numbers(side, what)
+    if array.ndim:
+        raise CalibrationError(f"The column {what} holds lists. Is it a batch? Take one row of it.")
+    return pixels_of(array.item(), what)
+
+
 def _serial(camera: Any) -> str | None:
     """The serial that is meant, whether it exists or not; None for what cannot name a camera."""
     if isinstance(camera, str):
         return camera
-    if isinstance(camera, bool) or not hasattr(camera, "__index__"):
+    number = index_of(camera)
+    if number is None:
         return None
-    number = operator.index(camera)
     return SERIALS[number] if 0 <= number < len(SERIALS) else str(number)
 
 
