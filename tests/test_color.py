@@ -190,6 +190,8 @@ def test_other_shapes_of_picture_get_a_sentence():
     for shape in [(8, 8, 3), (3, 8), (3,)]:
         with pytest.raises(CalibrationError, match=r"is \(\.\.\., 3, H, W\) RGB, not of shape"):
             nersemble.correct_color(np.zeros(shape, np.uint8), np.eye(3), channels_first=True)
+    with pytest.raises(CalibrationError, match=r"A picture to correct is an array: .*inhomogeneous"):
+        nersemble.correct_color([[0.1, 0.2, 0.3], [0.4]], np.eye(3))
 
 
 def test_another_backend_gets_a_sentence():

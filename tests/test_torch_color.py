@@ -97,6 +97,21 @@ def test_other_types_get_a_sentence(dtype):
         nersemble.correct_color(torch.zeros((4, 4, 3), dtype=dtype), np.eye(3))
 
 
+def test_a_matrix_may_be_of_any_type_of_numbers(device):
+    image = torch.from_numpy(picture()).to(device)
+    ccm = torch.tensor([[1.5, -0.25, -0.25], [0.0, 1.0, 0.0], [0.0, -0.5, 1.5]])  # which bfloat16 holds
+    right = nersemble.correct_color(image, ccm)
+    for dtype in (torch.float64, torch.float16, torch.bfloat16):
+        assert torch.equal(nersemble.correct_color(image, ccm.to(device, dtype)), right)
+
+
+def test_a_matrix_that_float32_does_not_hold_gets_a_sentence(device):
+    ccm = np.eye(3) * 1e300
+    with pytest.raises(CalibrationError, match="too large for float32"):
+        nersemble.correct_color(torch.zeros(2, 2, 3, device=device), ccm)
+    assert nersemble.correct_color(torch.ones(2, 2, 3, dtype=torch.float64, device=device), ccm).abs().max() > 1e100
+
+
 def test_other_shapes_get_a_sentence():
     with pytest.raises(CalibrationError, match="channels_first=True"):
         nersemble.correct_color(torch.zeros((3, 8, 8), dtype=torch.uint8), np.eye(3))

@@ -44,7 +44,8 @@ def correct_color(image: Any, ccm: Any, *, channels_first: bool = False, backend
         are possible; arrays of them give float64 as in the kit, tensors their own type.
 
     Raises:
-        CalibrationError: If the CCM or the picture has another shape or type, or the CCM is not finite.
+        CalibrationError: If the CCM or the picture has another shape or type, or the CCM is not finite, or has numbers
+            that a picture of float32 cannot hold.
         SelectionError: If there is no such backend, or numba is insisted on and does not work.
     """
     if backend not in _BACKENDS:
@@ -52,11 +53,22 @@ def correct_color(image: Any, ccm: Any, *, channels_first: bool = False, backend
     # Nothing is a tensor where nobody has imported torch.
     tensor = getattr(sys.modules.get("torch"), "Tensor", ())
     if isinstance(ccm, tensor):
-        ccm = ccm.detach().cpu().numpy()
+        from .tensors import as_array
+
+        ccm = as_array(ccm)
     plan = plan_correction(check_ccm(ccm))
     if isinstance(image, tensor):
         return _correct_tensor(image, plan, channels_first, backend)
-    return _correct_array(np.asarray(image), plan, channels_first, backend)
+    return _correct_array(_as_array(image), plan, channels_first, backend)
+
+
+def _as_array(image: Any) -> NDArray[Any]:
+    problem = ""
+    try:
+        return np.asarray(image)
+    except (TypeError, ValueError) as error:  # lists of unequal length
+        problem = str(error)
+    raise CalibrationError(f"A picture to correct is an array: {problem}")
 
 
 def _correct_tensor(image: torch.Tensor, plan: Plan, channels_first: bool, backend: str) -> torch.Tensor:

@@ -6,8 +6,13 @@ same thresholds; so that a device needs float64, those without it have their pic
 
 from __future__ import annotations
 
-import torch
+from typing import Any
 
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ..errors import CalibrationError
 from .plan import Plan
 from .srgb import KNEE, tables
 
@@ -32,9 +37,25 @@ def correct_uint8_tensor(pixels: torch.Tensor, plan: Plan) -> torch.Tensor:
 
 
 def correct_float_tensor(image: torch.Tensor, plan: Plan, dim: int) -> torch.Tensor:
-    """Correct floats with their channels in ``dim``, in their own type; gradients flow through."""
+    """Correct floats with their channels in ``dim``, in their own type; gradients flow through.
+
+    Raises:
+        CalibrationError: If that type does not hold the matrix.
+    """
+    largest = float(np.abs(plan.ccm).max())
+    if largest > torch.finfo(image.dtype).max:
+        raise CalibrationError(
+            f"The CCM has a number of size {largest:.2g}, too large for float32. Correct in float64."
+        )
     channels = _decode(image).unbind(dim)
     return _encode(torch.stack(_linear(channels, plan), dim))
+
+
+def as_array(ccm: torch.Tensor) -> NDArray[Any]:
+    """A matrix as an array, which NumPy has no bfloat16 for."""
+    ccm = ccm.detach().cpu()
+    matrix: NDArray[Any] = (ccm.double() if ccm.is_floating_point() else ccm).numpy()
+    return matrix
 
 
 def is_on_host(image: torch.Tensor) -> bool:
