@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from test_video_times import remuxed
 
 from nersemble.errors import FrameError, TransportError
 from nersemble.video import VideoDecoder
-from nersemble.video.nal import join_units, split_units
+from nersemble.video.nal import join_units, messages_in, split_units
 
 COUNT = 24
 KINDS = {
@@ -62,6 +63,16 @@ def assert_all_are_right(path: Path) -> None:
             assert np.array_equal(decoder.get_frames_at(range(3, 20, 4)), truth[3:20:4])
             for picture, expected in zip(decoder, truth, strict=True):
                 assert np.array_equal(picture, expected)
+
+
+def test_messages_are_told_apart_in_linear_time():
+    text = b"\xff\x01" + b"\xff\x02" + b"x" * 257
+    assert list(messages_in(b"\x06\x01\x84" + text + b"\x80")) == [(6, b"\x84"), (256, b"x" * 257)]
+    assert list(messages_in(b"\x05\x09abc")) == [(5, b"abc")]  # cut off
+    assert list(messages_in(b"\x80")) == []
+    began = time.process_time()
+    assert sum(1 for _ in messages_in(b"\x01\x00" * 1_000_000)) == 1_000_000
+    assert time.process_time() - began < 15
 
 
 @pytest.mark.parametrize("kind", KINDS)

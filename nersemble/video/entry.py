@@ -6,7 +6,7 @@ pictures become whole only bit by bit.  The packet's own NAL units tell (ITU-T H
 
 from __future__ import annotations
 
-from .nal import Bits, split_units
+from .nal import Bits, messages_in, split_units
 
 _H264_SLICE, _H264_IDR, _H264_SEI = 1, 5, 6
 _RECOVERY_POINT = 6
@@ -37,23 +37,8 @@ def is_clean_start(codec: str, extradata: bytes, packet: bytes) -> bool:
 
 def _recovery_frames(unit: bytes) -> int | None:
     """The frame count of a recovery point message in an SEI unit, None if it holds none."""
-    data = unit[1:].replace(b"\0\0\3", b"\0\0")
-    position = 0
-    while position + 2 < len(data):
-        values = []
-        for _ in range(2):  # payload type, payload size: each a run of 255s and a rest
-            value = 0
-            while position < len(data) and data[position] == 255:
-                value, position = value + 255, position + 1
-            if position == len(data):
-                return None
-            values.append(value + data[position])
-            position += 1
-        kind, size = values
-        if kind == _RECOVERY_POINT:
-            return _first_code(data[position : position + size])
-        position += size
-    return None
+    found = next((content for kind, content in messages_in(unit[1:]) if kind == _RECOVERY_POINT), None)
+    return None if found is None else _first_code(found)
 
 
 def _first_code(data: bytes) -> int | None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-from .nal import is_cut, join_units, split_units
+from .nal import is_cut, join_units, messages_in, split_units
 from .packets import PacketIndex, PacketReader
 from .unmarking import begins_anew, without_lost_marks
 
@@ -12,7 +10,6 @@ from .unmarking import begins_anew, without_lost_marks
 _MESSAGES = {"h264": (6,), "hevc": (39, 40)}
 #: Messages that are kept: where decoding can begin, film grain, which FFmpeg puts into pictures, and their checksums.
 _KEPT = {"h264": {6, 19}, "hevc": {19, 132}}
-_END = b"\x80"
 
 
 class Mends:
@@ -69,19 +66,4 @@ class Mends:
     def _is_message(self, unit: bytes) -> bool:
         codec = self._index.codec
         kind, head = (unit[0] & 31, 1) if codec == "h264" else (unit[0] >> 1 & 63, 2)
-        return kind in _MESSAGES[codec] and _KEPT[codec].isdisjoint(_messages(unit[head:].replace(b"\0\0\3", b"\0\0")))
-
-
-def _messages(data: bytes) -> Iterator[int]:
-    """The types of the messages in a unit, as far as they can be told (H.264 7.3.2.3.1, H.265 7.3.5)."""
-    at = 0
-    while at < len(data) and data[at:] != _END:
-        numbers = []
-        for _ in range(2):  # type and length, each a number of bytes 255 and one more
-            start = at
-            while data[at : at + 1] == b"\xff":
-                at += 1
-            numbers.append(255 * (at - start) + (data[at] if at < len(data) else 0))
-            at += 1
-        yield numbers[0]
-        at += numbers[1]
+        return kind in _MESSAGES[codec] and _KEPT[codec].isdisjoint(told for told, _ in messages_in(unit[head:]))

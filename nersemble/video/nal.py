@@ -55,6 +55,27 @@ def join_units(codec: str, extradata: bytes, units: list[bytes]) -> bytes:
     return b"".join((len(unit).to_bytes(size, "big") if size else b"\0\0\0\1") + unit for unit in units)
 
 
+def messages_in(unit: bytes) -> Iterator[tuple[int, bytes]]:
+    """Type and content of each message in a unit of them (SEI), whose own header was taken off, as far as they go.
+
+    Each is a number of bytes 255 and one more, and so is the length of the content between them (H.264 7.3.2.3.1, H.265
+    7.3.5).
+    """
+    data = unit.replace(b"\0\0\3", b"\0\0")
+    at, end = 0, len(data) - data.endswith(b"\x80")
+    while at < end:
+        numbers = []
+        for _ in range(2):
+            start = at
+            while data[at : at + 1] == b"\xff":
+                at += 1
+            numbers.append(255 * (at - start) + (data[at] if at < len(data) else 0))
+            at += 1
+        kind, size = numbers
+        yield kind, data[at : at + size]
+        at += size
+
+
 def is_configuration(extradata: bytes, at: int) -> bool:
     """Whether the out-of-band header is a configuration record (ISO/IEC 14496-15) that goes on to byte ``at``."""
     return len(extradata) > at and extradata[0] == 1
