@@ -175,21 +175,6 @@ def env_file_path() -> Path:
     return path
 
 
-def read_env_file(path: str | os.PathLike[str]) -> dict[str, str]:
-    """Read a ``KEY = "value"`` file; of two lines with one key the later counts.
-
-    ``export`` in front, quotes of either kind, blanks around ``=``, comments, CRLF and a byte order mark are
-    understood, lines that are none of this are passed over.  A file that does not exist reads as empty.
-
-    Raises:
-        AccessError: If the file cannot be read or is not UTF-8 text.
-    """
-    text, problem = read_text(Path(path))
-    if text is None:
-        raise AccessError(problem)
-    return parse_entries(text)
-
-
 def write_access(value: AccessURL | str, env_file: str | os.PathLike[str] | None = None) -> Path:
     """Write the access URL into the file, with mode 0600 from its first byte, keeping every other line as it is.
 

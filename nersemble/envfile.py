@@ -36,7 +36,10 @@ def read_text(path: Path) -> tuple[str | None, str]:
 
 
 def parse_entries(text: str) -> dict[str, str]:
-    """The entries of a file's text; of two lines with one key the later counts, other lines are passed over."""
+    """The entries of a file's text; of two lines with one key the later counts, other lines are passed over.
+
+    ``export`` in front, quotes, blanks around ``=``, comments, CRLF and a byte order mark are understood.
+    """
     entries = {}
     for line in text.split("\n"):
         match = _ENTRY.fullmatch(line)

@@ -19,7 +19,8 @@ from pathlib import Path
 import pytest
 
 import nersemble.envfile
-from nersemble.access import NO_ACCESS, AccessURL, env_file_path, find_access, read_env_file, write_access
+from nersemble.access import NO_ACCESS, AccessURL, env_file_path, find_access, write_access
+from nersemble.envfile import parse_entries, read_text
 from nersemble.errors import AccessError
 
 CANARY = "c4n4ry"
@@ -235,15 +236,20 @@ def test_unreadable_files_get_a_sentence_and_are_not_overwritten(tmp_path):
     file = tmp_path / ".env"
     file.write_bytes(f"NERSEMBLE_DATA_URL={SECRET}\n".encode("utf-16"))
     before = file.read_bytes()
-    for call in (lambda: read_env_file(file), lambda: find_access({}, file), lambda: write_access(SECRET, file)):
+    for call in (lambda: find_access({}, file), lambda: write_access(SECRET, file)):
         assert f"{file} is not UTF-8 text" in str(failing(call))
     assert file.read_bytes() == before
     for call in (
-        lambda: read_env_file(tmp_path),
         lambda: find_access({}, tmp_path),
         lambda: write_access(SECRET, tmp_path),
     ):
         assert f"Cannot read {tmp_path}" in str(failing(call))
+
+
+def entries_of(file):
+    text, problem = read_text(file)
+    assert not problem
+    return parse_entries(text)
 
 
 @pytest.mark.parametrize(
@@ -273,11 +279,11 @@ def test_unreadable_files_get_a_sentence_and_are_not_overwritten(tmp_path):
 def test_env_files_are_read_as_people_write_them(tmp_path, line, value, newline, mark):
     file = tmp_path / ".env"
     file.write_bytes(mark + (line + "\nLAST=1").replace("\n", newline).encode())
-    assert read_env_file(file) == {"KEY": value, "LAST": "1"}
+    assert entries_of(file) == {"KEY": value, "LAST": "1"}
 
 
 def test_a_missing_env_file_reads_as_empty(tmp_path):
-    assert read_env_file(tmp_path / "missing") == {}
+    assert entries_of(tmp_path / "missing") == {}
 
 
 def test_the_url_is_written_for_its_owner_alone(tmp_path):
@@ -357,7 +363,7 @@ def test_a_link_stays_a_link(tmp_path):
     link.symlink_to(target)
     assert write_access(SECRET, link) == link
     assert link.is_symlink()
-    assert read_env_file(target) == {"OTHER": "1", "NERSEMBLE_DATA_URL": SECRET}
+    assert entries_of(target) == {"OTHER": "1", "NERSEMBLE_DATA_URL": SECRET}
 
 
 def test_a_folder_with_odd_characters_survives_the_file(tmp_path):

@@ -39,7 +39,6 @@ class Camera:
 
     def __init__(self, participant: int, serial: str, rig: DemoRig) -> None:
         self.participant, self.serial = participant, serial
-        self._width, self._height = rig.width, rig.height
         inverse = np.linalg.inv(rig.intrinsics)
         self._x = (inverse[0, 0] * np.arange(rig.width) + inverse[0, 2]).astype(np.float32)
         self._y = (inverse[1, 1] * np.arange(rig.height) + inverse[1, 2]).astype(np.float32)

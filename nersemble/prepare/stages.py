@@ -104,11 +104,6 @@ def check_stages(stages: Any) -> tuple[Stage, ...]:
     return stages
 
 
-def columns_of(stages: Sequence[Stage]) -> dict[str, str]:
-    """Every column that stages add, with its kind."""
-    return {name: kind for one in stages for name, kind in one.columns.items()}  # type: ignore[attr-defined]
-
-
 @dataclass(frozen=True)
 class StageInput:
     """What stages are called with; as their arguments, the pictures ``sealed``."""
