@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import shutil
 from dataclasses import replace
@@ -26,6 +27,13 @@ def test_equal_inputs_give_equal_plans_however_they_are_written(demo_folder, acc
     served = small_plan(None, timesteps="0::3")
     assert written.hash == otherwise.hash == served.hash
     assert written.to_json() == served.to_json()
+
+
+def test_type_checkers_know_what_a_plan_gives():
+    given = {
+        name: inspect.signature(getattr(prepare.PreparePlan, name)).return_annotation for name in ("run", "verify")
+    }
+    assert given == {"run": prepare.RunReport.__name__, "verify": prepare.ShardReport.__name__}
 
 
 @pytest.mark.parametrize(

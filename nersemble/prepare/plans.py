@@ -6,7 +6,7 @@ import importlib
 import json
 import os
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .. import __version__
 from ..errors import PrepareError
@@ -17,6 +17,10 @@ from .options import PrepareOptions
 from .packing import pack_stages
 from .stages import Stage
 from .unit import Unit, digest
+
+if TYPE_CHECKING:
+    from .report import RunReport
+    from .verify import ShardReport
 
 #: Name of a plan beside its shards.
 PLAN_FILE = "plan.json"
@@ -172,13 +176,13 @@ class PreparePlan:
 
     # --- what is done with it -----------------------------------------------------------------------------------------
 
-    def run(self, folder: str | os.PathLike[str], **options: Any) -> Any:
+    def run(self, folder: str | os.PathLike[str], **options: Any) -> RunReport:
         """Make the shards that are not there; as ``nersemble.prepare.run.run_plan``."""
         from .run import run_plan
 
         return run_plan(self, folder, **options)
 
-    def verify(self, folder: str | os.PathLike[str], **options: Any) -> Any:
+    def verify(self, folder: str | os.PathLike[str], **options: Any) -> ShardReport:
         """Check shards against the plan; as ``nersemble.prepare.verify.verify_shards``."""
         from .verify import verify_shards
 
