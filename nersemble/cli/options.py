@@ -34,6 +34,12 @@ STOPPED = 130
 
 # Text: a Path would make "." of "" and lose a slash of a URL.
 Folder = Annotated[str, typer.Argument(metavar="DIR", help="The folder of the data set.", show_default=False)]
+FolderOrShards = Annotated[
+    str,
+    typer.Argument(
+        metavar="DIR", help="A folder of the data set; or one of prepared shards, by path or URL.", show_default=False
+    ),
+]
 Participant = Annotated[
     list[str] | None,
     typer.Option(

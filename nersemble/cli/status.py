@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from . import options
-from .options import AsJson, Assets, Camera, Folder, Participant, Sequences
+from .options import AsJson, Assets, Camera, FolderOrShards, Participant, Sequences
 
 if TYPE_CHECKING:
     from ..downloads import Status
@@ -19,7 +19,7 @@ _KINDS = ("complete", "partial", "missing", "to_do")
 
 
 def status(
-    folder: Folder,
+    folder: FolderOrShards,
     participant: Participant = None,
     sequence: Sequences = None,
     camera: Camera = None,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from . import options
-from .options import AsJson, Folder, Participant
+from .options import AsJson, FolderOrShards, Participant
 
 if TYPE_CHECKING:
     from ..downloads.verify import VerifyReport
@@ -17,7 +17,7 @@ FOUND = 2
 
 
 def verify(
-    folder: Folder,
+    folder: FolderOrShards,
     participant: Participant = None,
     deep: Annotated[bool, typer.Option("--deep", help="Decode every video, picture and matrix too.")] = False,
     workers: Annotated[

@@ -165,6 +165,7 @@ class VideoDecoder:
 
         Raises:
             FrameError: If one of them does not exist, or cannot be decoded whole.
+            TypeError: If they are no list of whole numbers.
         """
         converted = converter(as_tensor)
         wanted = timesteps_of(timesteps, self.name)
@@ -196,7 +197,8 @@ class VideoDecoder:
             As ``get_frames_at``.
 
         Raises:
-            FrameError: If one of them does not exist, or cannot be decoded whole.
+            FrameError, TypeError: As ``get_frames_at``.
+            SelectionError: If the step is 0.
         """
         return self.get_frames_at(range_of(start, stop, step, self.name), size, as_tensor=as_tensor)
 
