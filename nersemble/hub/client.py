@@ -5,20 +5,17 @@ Every call names its endpoint and its token itself, so that nothing of another a
 
 from __future__ import annotations
 
-import hashlib
 import importlib
-import io
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, TypeVar, cast
+from typing import Any, TypeVar, cast
 from urllib.parse import quote
 
 from .. import __version__
 from ..errors import PushError, SelectionError
-from .content import BLOCK, git_digest
+from .facts import RemoteFile, RepoState
 from .hushing import quiet
 from .retry import (
     DONE,
@@ -45,35 +42,6 @@ _FEW = 3
 
 class NotThereError(PushError):
     """The hub has no such thing: a revision that somebody squashed away meanwhile, for one."""
-
-
-@dataclass(frozen=True)
-class RepoState:
-    """A data set of the hub, as it is now."""
-
-    id: str
-    sha: str
-    private: bool
-
-
-@dataclass(frozen=True)
-class RemoteFile:
-    """A file of a commit: its length, git's hash of it, and its SHA-256 if it is kept as a large file."""
-
-    size: int
-    oid: str
-    sha256: str | None
-
-    def holds(self, data: bytes) -> bool:
-        """Whether it has this content."""
-        return self.size == len(data) and self.holds_file(io.BytesIO(data))
-
-    def holds_file(self, file: BinaryIO) -> bool:
-        """Whether it has the content of a file, open at its start, which is read in blocks."""
-        digest = git_digest(self.size) if self.sha256 is None else hashlib.sha256()
-        while block := file.read(BLOCK):
-            digest.update(block)
-        return bool(digest.hexdigest() == (self.oid if self.sha256 is None else self.sha256))
 
 
 class Client:

@@ -18,8 +18,9 @@ from ..prepare.target import Target
 from ..progress import Count
 from .aftermath import set_right
 from .card import conflict_in, merge_card, unfinished
-from .client import Client, RemoteFile, RepoState
+from .client import Client
 from .content import Content, git_hash
+from .facts import RemoteFile, RepoState
 from .guard import Destination, public_refusal
 from .held import CARD, Held
 from .looking import Looked

@@ -11,7 +11,8 @@ from typing import Any
 from ..errors import PushError
 from ..progress import Count, display, kind_for
 from ..written import switch_of
-from .client import Client, NotThereError, RepoState, check_message
+from .client import Client, NotThereError, check_message
+from .facts import RepoState
 from .guard import find_destination
 from .held import Held
 from .report import DeleteReport, told_ids

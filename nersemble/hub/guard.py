@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..errors import AudienceWarning, PushError, SelectionError
-from .client import Client, RepoState
+from .client import Client
+from .facts import RepoState
 from .tokens import TOKENS
 
 #: Members of an organisation above which a push needs their exact number.

@@ -8,7 +8,8 @@ from ..errors import PrepareError, PushError
 from ..prepare import PreparePlan
 from ..prepare.plans import PLAN_FILE
 from .card import configs_of, is_ours, unfinished
-from .client import Client, RemoteFile
+from .client import Client
+from .facts import RemoteFile
 from .losses import losses
 from .theirs import CARD, configs_in
 

@@ -18,8 +18,9 @@ from ..prepare.whole import LOOKS
 from ..progress import display, kind_for
 from ..written import switch_of
 from .card import overrides
-from .client import Client, RemoteFile, check_message
+from .client import Client, check_message
 from .committing import Committing, find_conflict
+from .facts import RemoteFile
 from .guard import Destination, exposed_refusal, find_destination, warn_of_audience
 from .held import Held
 from .looking import look_through

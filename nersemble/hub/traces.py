@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..errors import PushError
-from .client import Client, NotThereError, RemoteFile
+from .client import Client, NotThereError
+from .facts import RemoteFile
 from .report import shown
 from .theirs import is_shard, shards_in, theirs_in
 

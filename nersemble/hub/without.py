@@ -12,7 +12,7 @@ from ..errors import SelectionError
 from ..prepare import PreparePlan
 from ..prepare.plans import PLAN_FILE
 from .card import configs_of, is_ours, merge_card, remove_config, unfinished
-from .client import RemoteFile
+from .facts import RemoteFile
 from .held import Held
 from .report import DeleteReport
 from .theirs import CARD, is_shard, theirs_in
