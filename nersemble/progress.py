@@ -16,6 +16,7 @@ from typing import Any, Protocol
 
 from .errors import SelectionError
 from .units import format_bytes
+from .written import switch_of
 
 #: Seconds between plain lines, and between JSON progress events.
 LINE_EVERY, EVENT_EVERY = 10.0, 1.0
@@ -123,8 +124,11 @@ def kind_for(wanted: bool | None) -> str:
     Args:
         wanted: None for bars where somebody can watch them (a terminal, a notebook) and nothing elsewhere; True for
             plain lines elsewhere; False for nothing anywhere.
+
+    Raises:
+        SelectionError: If it is none of these.
     """
-    if wanted is False:
+    if wanted is not None and not switch_of(wanted, "progress"):
         return "none"
     if shows_bars():
         return "bars"

@@ -28,6 +28,19 @@ def items_of(written: Any) -> list[Any] | None:
     return None if items is None else list(items)
 
 
+def count_of(written: Any, name: str, most: int | None = None) -> int:
+    """How many there are to be, such as workers.
+
+    Raises:
+        SelectionError: If it is no whole number of 1 to ``most``.
+    """
+    number = index_of(written)
+    if number is None or number < 1 or (most is not None and number > most):
+        told = "of 1 or more" if most is None else f"from 1 to {most}"
+        raise SelectionError(f"{name} is a number {told}, not {written!r}.")
+    return number
+
+
 def switch_of(written: Any, name: str) -> bool:
     """What is on or off.
 

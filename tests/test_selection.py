@@ -11,12 +11,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from nersemble import VideoFrame, hub, open_folder
+from nersemble import VideoDecoder, VideoFrame, download, hub, open_folder, plan_download, verify_folder
 from nersemble.catalog import parse_catalog, parse_participants
 from nersemble.config import NersembleConfig
 from nersemble.errors import CatalogError, SelectionError
-from nersemble.layout import SEQUENCES, SERIALS
+from nersemble.layout import SEQUENCES, SERIALS, AssetPath
 from nersemble.prepare.options import check_options
+from nersemble.prepare.run import make_engine
 from nersemble.selection import parse_config_name, select
 from nersemble.timesteps import Timesteps, parse_timesteps
 
@@ -272,7 +273,7 @@ def test_options_may_be_numbers_and_switches_of_numpy(config_id, demo_folder):
 
 
 @pytest.mark.parametrize("written", ["no", "False", 1, None, np.int64(0), [True]])
-def test_what_is_no_switch_does_not_count_as_on(demo_folder, written):
+def test_what_is_no_switch_does_not_count_as_on(access, demo_folder, tmp_path, written):
     data = open_folder(demo_folder)
     calls = {
         "color_correction": [
@@ -282,11 +283,38 @@ def test_what_is_no_switch_does_not_count_as_on(demo_folder, written):
             lambda: NersembleConfig(participants=240, color_correction=written),
         ],
         "dry_run": [lambda: hub.delete("lab/heads", 240, dry_run=written)],
+        "deep": [lambda: verify_folder(demo_folder, deep=written)],
+        "force": [lambda: plan_download("participant_240", tmp_path / "out", force=written)],
+        "recheck": [lambda: plan_download("participant_240", tmp_path / "out", recheck=written)],
     }
+    if written is not None:
+        calls["progress"] = [lambda: download("participant_240", tmp_path / "out", progress=written)]
     for name, several in calls.items():
         for call in several:
             with pytest.raises(SelectionError, match=f"{name} is True or False, not "):
                 call()
+
+
+def test_counts_may_be_numbers_of_numpy_and_are_whole(access, demo_folder, tmp_path):
+    video = demo_folder / str(AssetPath("video", 240, "EXP-1-head", SERIALS[8]))
+    calls = {
+        "workers": [
+            lambda count: download(
+                "participant_240", tmp_path / "out", assets="calibration", workers=count, progress=np.False_
+            ),
+            lambda count: verify_folder(demo_folder, workers=count),
+            lambda count: make_engine("local", count, {}),
+        ],
+        "threads": [lambda count: VideoDecoder(video, threads=count).close()],
+    }
+    for name, several in calls.items():
+        for call in several:
+            call(np.int64(2))
+            for count in (0, -1, 1.5, "2", True, np.array([1, 2])):
+                with pytest.raises(SelectionError, match=rf"{name} is a number (of|from) 1 "):
+                    call(count)
+    with pytest.raises(SelectionError, match="patience is a number of seconds, not 'x'"):
+        download("participant_240", tmp_path / "out", patience="x")
 
 
 def test_a_cache_folder_belongs_to_its_root(config_id, demo_folder, tmp_path):

@@ -71,14 +71,14 @@ def download(
 
     Raises:
         AccessError: If there is no access URL, or the server refuses it.
-        SelectionError: If something named does not exist.
+        SelectionError: If something named does not exist, or an option is none.
         TransportError: If the server cannot be reached.
         StorageError: If the disk has too little room.
         KeyboardInterrupt: Within a second of Ctrl-C; what has come is kept.
     """
     from ..progress import display, kind_for
 
-    rate = None if max_rate is None else parse_rate(max_rate)
+    kind, rate = kind_for(progress), None if max_rate is None else parse_rate(max_rate)
     plan = plan_download(
         selection,
         folder,
@@ -89,5 +89,5 @@ def download(
         force=force,
         recheck=recheck,
     )
-    with display(kind_for(progress)) as shown:
+    with display(kind) as shown:
         return plan.run(workers=workers, max_rate=rate, patience=patience, watch=shown.update, on_file=shown.file)

@@ -18,6 +18,7 @@ from ..folder import read_folder_catalog
 from ..layout import AssetPath
 from ..selection import Selection, parse_config_name, select
 from ..transport.part_file import list_parts
+from ..written import switch_of
 from .assets import NAMES, check_folder, list_files, parse_assets, parts_folder
 from .estimate import Estimate, SizeModel
 from .record import Record
@@ -169,6 +170,7 @@ def plan_download(
     catalog = catalog_of(root)
     chosen = choose(catalog, selection, participants, sequences, cameras)
     names = parse_assets(assets)
+    force, recheck = switch_of(force, "force"), switch_of(recheck, "recheck")
     plan = plan_files(list_files(catalog, chosen, names), place, root, force=force, recheck=recheck)
     plan.request = (chosen.name_without_sequences if not chosen.sequences_of else chosen.name, ",".join(names))
     return plan

@@ -18,13 +18,14 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import CancelledError
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..errors import AssetNotFoundError, NersembleError, SelectionError, StorageError
 from ..layout import AssetPath
 from ..transport import Cancel, HttpFiles, Throttle, shared_files
 from ..transport.base import disk_problem
 from ..units import format_bytes
+from ..written import count_of
 from .assets import sweep
 from .estimate import SizeModel
 from .get import GONE, Getter
@@ -50,7 +51,7 @@ class Run:
     """One run of a plan.
 
     Raises:
-        SelectionError: If the number of workers or the rate is none.
+        SelectionError: If the number of workers, the rate or the patience is none.
     """
 
     def __init__(
@@ -62,9 +63,9 @@ class Run:
         watch: Callable[[Progress], object] | None,
         on_file: Callable[[FileEvent], object] | None,
     ) -> None:
-        if isinstance(workers, bool) or not isinstance(workers, int) or not 1 <= workers <= MOST_WORKERS:
-            raise SelectionError(f"workers is a number from 1 to {MOST_WORKERS}, not {workers!r}.")
-        if patience is not None and not patience >= 0:
+        workers = count_of(workers, "workers", MOST_WORKERS)
+        given: Any = patience
+        if given is not None and (isinstance(given, str) or not given >= 0):
             raise SelectionError(f"patience is a number of seconds, not {patience!r}.")
         if max_rate is not None and not max_rate > 0:
             raise SelectionError(f"max_rate is a positive number of bytes a second, not {max_rate!r}.")

@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ..access import AccessURL, find_access
-from ..errors import AccessError, SelectionError, TransportError
+from ..errors import AccessError, TransportError
 from ..layout import AssetPath
+from ..written import count_of, switch_of
 from .assets import check_folder
 from .check_worker import check_contents
 from .checks import structure_problem
@@ -134,7 +135,7 @@ def verify_folder(
 
     Raises:
         AssetNotFoundError: If there is no such folder, or nothing of the data set in it.
-        SelectionError: If the folder holds no such participant, or ``workers`` is below 1.
+        SelectionError: If the folder holds no such participant, or ``workers`` or ``deep`` is none.
     """
     return _Verification(check_folder(folder), participants, watch).run(deep, workers)
 
@@ -154,8 +155,7 @@ class _Verification:
 
     def run(self, deep: bool, workers: int | None) -> VerifyReport:
         """Check everything; ``deep`` counts a file as done when it was decoded."""
-        if workers is not None and workers < 1:
-            raise SelectionError(f"workers is the number of processes, at least 1, not {workers}.")
+        deep, workers = switch_of(deep, "deep"), _processors() if workers is None else count_of(workers, "workers")
         self._record = Record.open(self._folder)
         done = self._seen if deep else self._done
         unknown = self._compare(done)
@@ -166,7 +166,7 @@ class _Verification:
         self._look(unknown, done)
         self._report.by_structure = len(unknown)
         if deep:
-            self._decode(workers or _processors())
+            self._decode(workers)
         self._report.findings = [Finding(asset, self._wrong[asset]) for asset in sorted(self._wrong, key=str)]
         self._record.close()
         self._report.seconds = time.monotonic() - self._start

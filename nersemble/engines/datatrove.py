@@ -20,6 +20,7 @@ from ..prepare.job import Job, UnitResult
 from ..prepare.scratch import scratch_folder
 from ..prepare.unit import Unit
 from ..prepare.whole import are_whole
+from ..written import count_of
 from .crew import run_crew
 from .rank import RESULTS, write_work
 from .slurm import check_slurm_options, submit_job
@@ -60,8 +61,7 @@ class DatatroveEngine:
             raise PrepareError("The engine datatrove is not installed: pip install datatrove.")
         if executor not in ("local", "slurm"):
             raise SelectionError(f"executor is local or slurm, not {executor!r}.")
-        if isinstance(tasks, bool) or not isinstance(tasks, int) or tasks < 1:
-            raise SelectionError(f"tasks is a number of 1 or more, not {tasks!r}.")
+        tasks = count_of(tasks, "tasks")
         if executor == "slurm":
             check_slurm_options(slurm)
         elif slurm:

@@ -16,7 +16,7 @@ from ..prepare import PreparePlan
 from ..prepare.target import Target
 from ..prepare.whole import LOOKS
 from ..progress import display, kind_for
-from ..written import switch_of
+from ..written import count_of, switch_of
 from .card import overrides
 from .client import Client, check_message
 from .committing import Committing, find_conflict
@@ -127,8 +127,8 @@ def plan_push(
 def _check(plan: PreparePlan, members: int | None) -> None:
     if not isinstance(plan, PreparePlan):
         raise SelectionError(f"A plan is pushed, not {plan!r}. nersemble.prepare.load_plan gives that of a folder.")
-    if members is not None and (isinstance(members, bool) or not isinstance(members, int) or members < 1):
-        raise SelectionError(f"members is a number of 1 or more, not {members!r}.")
+    if members is not None:
+        count_of(members, "members")
 
 
 def _describe(

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from ..cores import usable_cores
 from ..errors import SelectionError, StorageError
 from ..units import format_bytes
-from ..written import switch_of
+from ..written import count_of, switch_of
 from .claim import claim
 from .halt import Halt, asks_elsewhere
 from .job import Job, UnitResult
@@ -85,7 +85,7 @@ def run_plan(
 
     check_watch(watch)
     recheck = switch_of(recheck, "recheck")
-    switch_of(True if progress is None else progress, "progress")
+    kind = kind_for(progress)
     running = make_engine(engine, workers, engine_options)
     target = Target(folder)
     if "memory://" in target.text:
@@ -97,7 +97,7 @@ def run_plan(
     state = RunProgress(len(plan.units), pictures_total=plan.pictures)
     sizes = {unit.name: unit.pictures(plan.options.wanted) for unit in plan.units}
     halt = Halt(getattr(running, "workers", None) or usable_cores(), asks_elsewhere(job, plan.units))
-    with display(kind_for(progress), verb="Preparing") as shown:
+    with display(kind, verb="Preparing") as shown:
 
         def done(result: UnitResult) -> bool:
             _note(report, state, result, sizes[result.unit])
@@ -123,7 +123,7 @@ def make_engine(engine: str | Engine, workers: int | None, options: dict[str, An
     Raises:
         SelectionError: If there is none, or it does not take an option.
     """
-    check_workers(workers)
+    workers = None if workers is None else count_of(workers, "workers")
     if not isinstance(engine, str):
         if options or workers is not None:
             raise SelectionError("An engine of your own has its options already.")
@@ -143,16 +143,6 @@ def make_engine(engine: str | Engine, workers: int | None, options: dict[str, An
     if made is None:
         raise SelectionError(f"The engine {engine} was given options that it does not take: {problem}.")
     return made
-
-
-def check_workers(workers: Any) -> None:
-    """Check how many workers there are to be.
-
-    Raises:
-        SelectionError: If it is no number of them.
-    """
-    if workers is not None and (isinstance(workers, bool) or not isinstance(workers, int) or workers < 1):
-        raise SelectionError(f"workers is a number of 1 or more, not {workers!r}.")
 
 
 def check_watch(watch: Any) -> None:

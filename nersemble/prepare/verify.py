@@ -16,11 +16,11 @@ from ..errors import PrepareError
 from ..parallel import map_on_threads
 from ..progress import Count
 from ..units import format_bytes
-from ..written import switch_of
+from ..written import count_of, switch_of
 from .decoding import clip_sizes, decoded_size
 from .job import Job
 from .plans import PreparePlan
-from .run import check_watch, check_workers
+from .run import check_watch
 from .shard import group_rows, is_undamaged, read_header
 from .target import PART, Target
 from .unit import Unit
@@ -138,7 +138,7 @@ def verify_shards(
     Raises:
         SelectionError: If the folder, the number of workers or another option is none.
     """
-    check_workers(workers)
+    workers = usable_cores() if workers is None else count_of(workers, "workers")
     check_watch(watch)
     decode = switch_of(decode, "decode")
     began = time.monotonic()
@@ -159,7 +159,7 @@ def verify_shards(
             watch(state)
         return checking
 
-    map_on_threads(check, plan.units, workers or usable_cores())
+    map_on_threads(check, plan.units, workers)
     planned = {job.shard_name(unit) for unit in plan.units}
     report.findings += [
         ShardFinding(name, "no shard of the plan, whose rows would be loaded with it: remove it")

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
-from ..errors import FrameError, SelectionError
+from ..errors import FrameError
 from ..memory import LARGE, keep_picture_memory
+from ..written import count_of
 from .asked import range_of, timesteps_of, whole
 from .engine import PictureDecoder
 from .indexing import index_of
@@ -74,8 +75,7 @@ class VideoDecoder:
         self._last: Any  # the timestep and picture decoded last
         self._last_timestep: int
         self._last_step: int
-        if threads is not None and (not isinstance(threads, int) or threads < 1):
-            raise SelectionError(f"threads is a number of 1 or more, not {threads!r}.")
+        threads = None if threads is None else count_of(threads, "threads")
         self._source = as_source(video, name)
         self.name = name or self._source.name
         self._threads = threads
