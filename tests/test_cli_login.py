@@ -201,6 +201,10 @@ def test_a_url_as_an_argument_is_refused_without_repeating_it(server, home, argu
     assert server.requests == []
 
 
+def test_the_help_shows_no_argument(home):
+    assert "Usage: nersemble login [OPTIONS]\n" in run(home, "login", "--help").stdout
+
+
 @pytest.mark.parametrize("arguments", [["{url}"], ["--url", "{url}"], ["demo", "{url}"], ["autoload", "{url}"]])
 def test_no_other_command_repeats_a_url_either(server, home, arguments):
     done = run(home, *[argument.format(url=server.url) for argument in arguments])

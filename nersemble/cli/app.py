@@ -19,6 +19,7 @@ from .. import __version__
 from ..errors import NersembleError
 from .options import STOPPED, SpacedAssets
 
+_ANY = {"allow_extra_args": True, "ignore_unknown_options": True}
 #: Each command: its name, where its function is, and what else its parser should know.
 COMMANDS: list[tuple[str, str, dict[str, Any]]] = [
     ("list", "nersemble.cli.list:list_published", {}),
@@ -28,8 +29,8 @@ COMMANDS: list[tuple[str, str, dict[str, Any]]] = [
     ("prepare", "nersemble.cli.prepare:prepare", {}),
     ("push", "nersemble.cli.push:push", {}),
     ("demo", "nersemble.cli.demo:demo", {}),
-    # Mistaken options reach the function too, which refuses them without repeating what may be a URL.
-    ("login", "nersemble.cli.login:login", {"context_settings": {"ignore_unknown_options": True}}),
+    # Mistaken arguments and options reach the function, which refuses them without repeating what may be a URL.
+    ("login", "nersemble.cli.login:login", {"context_settings": _ANY}),
     ("autoload", "nersemble.cli.autoload:autoload", {}),
 ]
 _URL_GIVEN = (

@@ -9,7 +9,6 @@ from __future__ import annotations
 import getpass
 import sys
 import warnings
-from typing import Annotated
 
 import typer
 
@@ -25,13 +24,13 @@ _NOTHING_GIVEN = "No access URL was given. Paste the one from the approval mail,
 _CANNOT_HIDE = "This terminal cannot hide what is typed. Put the URL into a file and run `nersemble login < file`."
 
 
-def login(arguments: Annotated[list[str] | None, typer.Argument(hidden=True, metavar="")] = None) -> None:
+def login(context: typer.Context) -> None:
     """Ask for the access URL, check it, and store it for this user.
 
     Paste the URL from the approval mail, or its whole line; what is typed is not shown. Without a terminal, one line of
     standard input is read. The URL is stored only once the server has answered.
     """
-    if arguments:
+    if context.args:
         typer.echo(_ARGUMENT_GIVEN, err=True)
         raise typer.Exit(2)
     # The text goes from call to call without a name, so that no frame an error passes through holds it.
