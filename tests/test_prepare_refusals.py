@@ -10,6 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from _prepared import SMALL, shards, small_plan
 
@@ -91,6 +92,30 @@ def test_options_of_a_check_that_are_none_are_said(demo_folder, tmp_path, given)
 def test_a_push_takes_no_text_for_a_switch(demo_folder, tmp_path, name):
     with pytest.raises(SelectionError, match=f"{name} is True or False, not 'no'"):
         small_plan(demo_folder).push(tmp_path, "my-lab/heads", **{name: "no"})
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"chunk": 0}, "chunk is a number of moments, 1 or more, not 0"),
+        ({"chunk": True}, "chunk is a number of moments"),
+        ({"chunk": 1.5}, "chunk is a number of moments"),
+        ({"from_cache": "no"}, "from_cache is True or False, not 'no'"),
+        ({"config_name": ""}, "A config cannot be named ''"),
+    ],
+)
+def test_options_of_a_plan_that_are_none_are_said(demo_folder, given, said):
+    with pytest.raises(SelectionError, match=said):
+        small_plan(demo_folder, **given)
+
+
+def test_options_of_a_plan_may_be_of_numpy(demo_folder):
+    left_out = "240/sequences/EXP-1-head/images/cam_222200042.mp4"
+    options = {"chunk": 24, "without": [left_out], "from_cache": False}
+    of_numpy = {"chunk": np.int64(24), "without": np.array([left_out]), "from_cache": np.False_}
+    planned, otherwise = small_plan(demo_folder, **options), small_plan(demo_folder, **of_numpy)
+    assert otherwise.hash == planned.hash
+    assert otherwise.job("out").to_json() == planned.job("out").to_json()
 
 
 def test_videos_to_leave_out_that_are_no_list_are_said(demo_folder):

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from ..errors import PrepareError, StorageError
+from ..written import switch_of
 from .fingerprint import describe_stage
 from .planning import source_folder
 from .plans import PLAN_FILE, PreparePlan
@@ -72,7 +73,7 @@ def load_plan(
 
     Raises:
         PrepareError: If there is none, or several, or it was planned with other stages.
-        SelectionError: If a stage is none, or ``data_dir`` and ``from_cache`` are both given.
+        SelectionError: If a stage or ``from_cache`` is none, or ``data_dir`` and ``from_cache`` are both given.
         AssetNotFoundError: If nothing was downloaded into the cache.
         StorageError: If the store behind a URL does not answer.
     """
@@ -83,6 +84,7 @@ def load_plan(
             f"The plan was made with other stages than these, or before they changed: {names}. Give those, or plan "
             "again."
         )
+    from_cache = switch_of(from_cache, "from_cache")
     source = source_folder(data_dir, from_cache)
     return replace(plan, stages=functions, data_dir=None if data_dir is None else source, from_cache=from_cache)
 

@@ -19,6 +19,7 @@ from ..masking import without_urls
 from ..selection import parse_config_name, select
 from ..shards import Shard, list_shards
 from ..timesteps import Timesteps
+from ..written import index_of, switch_of
 from .encode import encoder_for
 from .fingerprint import describe_stage
 from .headers import Headers
@@ -79,8 +80,7 @@ def plan(
     if unknown:
         raise TypeError(f"plan() got an unexpected keyword argument {without_urls(repr(unknown[0]))}")
     checked = check_options(**options)
-    if isinstance(chunk, bool) or not isinstance(chunk, int) or chunk < 1:
-        raise SelectionError(f"chunk is a number of moments, 1 or more, not {chunk!r}.")
+    moments, from_cache = _moments(chunk), switch_of(from_cache, "from_cache")
     if on_missing not in ("warn", "raise"):
         raise SelectionError(f"on_missing is warn or raise, not {on_missing!r}.")
     written = _written(config, participants, sequences, cameras)
@@ -91,10 +91,11 @@ def plan(
     capture = Capture(folder or filesystem().local_folder)
     left_out = _parse_without(without)
     headers = Headers(capture, on_missing, left_out, with_stills=bool(functions), corrects=checked.color_correction)
-    units = _units(headers, list_shards(selection, "timestep", ()), checked.wanted, chunk)
+    units = _units(headers, list_shards(selection, "timestep", ()), checked.wanted, moments)
     check_sizes(units, checked)
+    name = config_name_of(written["participants"], selection.name) if config_name is None else config_name
     return PreparePlan(
-        config=check_config(config_name or config_name_of(written["participants"], selection.name)),
+        config=check_config(name),
         options=checked,
         units=units,
         selected={name: _said(value) for name, value in written.items()} | _told_without(left_out),
@@ -105,6 +106,13 @@ def plan(
         from_cache=from_cache,
         left_out=left_out,
     )
+
+
+def _moments(chunk: Any) -> int:
+    moments = index_of(chunk)
+    if moments is None or moments < 1:
+        raise SelectionError(f"chunk is a number of moments, 1 or more, not {chunk!r}.")
+    return moments
 
 
 def _said(value: Any) -> str:
@@ -178,7 +186,7 @@ def _parse_without(without: Any) -> frozenset[AssetPath]:
     """
     if not isinstance(without, (str, Iterable, type(None))):
         raise SelectionError(f"without is a list of paths of videos, not {without!r}.")
-    given = without.split(",") if isinstance(without, str) else list(without or ())
+    given = without.split(",") if isinstance(without, str) else list(() if without is None else without)
     found = {str(path).strip(): AssetPath.parse(str(path).strip()) for path in given if str(path).strip()}
     for path, asset in found.items():
         if asset is None or asset.kind != "video":
