@@ -24,6 +24,7 @@ from .cut import without_doubtful_end
 from .fields import Packet, join_fields
 from .mp4 import ODD_EDITS
 from .packets import PacketIndex
+from .skipped import with_times
 from .source import ByteSource
 from .turn import JPEG, exif_turn, quarter_turn
 
@@ -132,7 +133,7 @@ def _scan(file: io.BytesIO) -> tuple[PacketIndex, ScannedPackets]:
             durations += [packet.duration] if packet.duration else []
             damaged = bool(packet.is_corrupt) or (codec == "gif" and data[-1:] not in _GIF_ENDS)
             packets.append(Packet(packet.pts, packet.is_keyframe, shown, data, damaged))
-        packets = join_fields(codec, extradata, packets)
+        packets = with_times(codec, extradata, join_fields(codec, extradata, packets))
         if any(packet.pts is None for packet in packets):
             raise FrameError(TIMELESS)
         found = ScannedPackets([packet.data for packet in packets])

@@ -12,7 +12,9 @@ from dataclasses import replace
 
 import numpy as np
 
+from .fields import Packet
 from .nal import split_heads
+from .orders import PictureOrders
 from .packets import MAX_REORDER, PacketIndex, PacketReader
 from .slices import IDR, SLICES
 
@@ -42,6 +44,28 @@ def without_skipped(index: PacketIndex, packets: PacketReader) -> PacketIndex:
     else:
         skipped, open_start = set(leading), kinds[:1] and kinds[0] not in (IDR, None)
     return _hide(index, sorted(skipped)) if open_start and skipped else index
+
+
+def with_times(codec: str, extradata: bytes, packets: list[Packet]) -> list[Packet]:
+    """The packets, with times for those that lead the first one, where these alone have none.
+
+    Matroska has no times below 0, which those pictures have in a file that was cut so that its keyframe comes at 0.
+    They are put in front of it as they are counted (H.264, HEVC); whatever else has no time keeps none.
+    """
+    missing = [number for number, packet in enumerate(packets[: MAX_REORDER + 1]) if packet.pts is None]
+    behind = range(1, len(missing) + 1)
+    start = packets[0].pts if packets else None
+    if start is None or not missing or missing != list(behind):
+        return packets
+    orders = PictureOrders(codec, extradata)
+    first, *places = [orders.place(packet.data) for packet in packets[: len(missing) + 1]]
+    counts = [place.order for place in places if place is not None and not place.anew]
+    if first is None or len(set(counts)) < len(missing) or any(count >= first.order for count in counts):
+        return packets
+    times = {
+        number: start + sorted(counts).index(count) - len(counts) for number, count in zip(behind, counts, strict=True)
+    }
+    return [packet._replace(pts=times.get(number, packet.pts)) for number, packet in enumerate(packets)]
 
 
 def _hide(index: PacketIndex, packets: list[int]) -> PacketIndex:
