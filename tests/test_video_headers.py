@@ -97,6 +97,21 @@ def test_an_empty_packet_is_no_picture(plain, tmp_path):
         assert np.array_equal(decoder.get_frame_at(22), truth[22])
 
 
+@pytest.mark.parametrize("codec", ["libx264", "libx265"])
+@pytest.mark.parametrize("remote", [False, True])
+def test_a_size_that_the_container_leaves_open_is_that_of_the_codec(tmp_path, codec, remote):
+    data = encode(codec=codec, options=(x264 if codec == "libx264" else x265)("keyint=12:bframes=2"), count=24)
+    path = tmp_path / "video.mp4"
+    path.write_bytes(data)
+    truth = decode_all(path)
+    sizeless = replace(data, f"{TABLES}/stsd", lambda table: table[:40] + bytes(4) + table[44:])
+    assert sizeless != data
+    path.write_bytes(sizeless)
+    with VideoDecoder(RemoteBytes(sizeless) if remote else path) as decoder:
+        assert (decoder.width, decoder.height) == (96, 64)
+        assert all(map(np.array_equal, decoder, truth))
+
+
 def test_colours_that_are_not_converted_are_named(tmp_path):
     path = tmp_path / "video.mp4"
     path.write_bytes(encode(options=x264("keyint=12:colormatrix=chroma-derived-nc"), count=3))

@@ -83,7 +83,7 @@ def read_sample_description(stsd: bytes) -> SampleEntry:
     """The only entry of a sample description.
 
     Raises:
-        OddFile: If it has several, or one of another codec than is read here.
+        OddFile: If it has several, or one of another codec than is read here, or one that says no size.
     """
     if struct.unpack_from(">I", stsd, 4)[0] != 1:
         raise OddFile
@@ -92,6 +92,8 @@ def read_sample_description(stsd: bytes) -> SampleEntry:
     if not codec:
         raise OddFile
     width, height = struct.unpack_from(">HH", entry, 24)
+    if not (width and height):  # left to the codec's header
+        raise OddFile
     within: dict[bytes, bytes] = {}
     with contextlib.suppress(OddFile):  # what stands behind the last one may be anything
         for kind, body in boxes(entry[VISUAL_ENTRY_HEADER:]):
