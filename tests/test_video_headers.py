@@ -16,6 +16,7 @@ import av.logging
 import numpy as np
 import pytest
 from _videos import (
+    FPS,
     decode_all,
     encode,
     frames_span,
@@ -110,6 +111,26 @@ def test_a_size_that_the_container_leaves_open_is_that_of_the_codec(tmp_path, co
     with VideoDecoder(RemoteBytes(sizeless) if remote else path) as decoder:
         assert (decoder.width, decoder.height) == (96, 64)
         assert all(map(np.array_equal, decoder, truth))
+
+
+@pytest.mark.parametrize("container", ["mpegts", "nut"])
+def test_a_rate_of_which_there_is_no_average_is_what_the_codec_says(tmp_path, container):
+    path = tmp_path / "video"
+    path.write_bytes(encode(options=x264("keyint=12:bframes=0"), container=container, count=1))
+    with av.open(str(path)) as source:
+        assert not source.streams.video[0].average_rate
+    with VideoDecoder(path) as decoder:
+        assert len(decoder) == 1
+        assert decoder.fps == FPS
+
+
+def test_a_codecs_clock_is_no_rate(tmp_path):
+    path = tmp_path / "video"
+    clock = Fraction(1001, 30000)
+    path.write_bytes(encode(codec="mpeg4", container="mpegts", count=2, noise=30, time_base=clock))
+    with VideoDecoder(path) as decoder:
+        assert len(decoder) == 2
+        assert decoder.fps < 60
 
 
 def test_colours_that_are_not_converted_are_named(tmp_path):

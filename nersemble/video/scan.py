@@ -49,6 +49,8 @@ _PATCHES = ("apng",)
 #: Codecs whose pictures FFmpeg decodes differently from another beginning, whatever they call keyframes.
 _BOUND = ("dirac",)
 IN_ORDER_ALONE = "Videos of the codec {} can be decoded in order alone, not frame by frame. Encode it anew."
+#: No camera is as fast; a codec's clock is.
+MOST_FPS = 1000
 #: Ends a picture of a GIF, and the file; its decoder takes half a picture for a whole one.
 _GIF_ENDS = (b"\0", b";")
 #: Attributes of a codec context that say what the pictures are, apart from the codec's own header.
@@ -143,7 +145,7 @@ def _scan(file: io.BytesIO) -> tuple[PacketIndex, ScannedPackets]:
             width=context.width,
             height=context.height,
             rotation=_rotation(file, stream.index),
-            fps=Fraction(stream.average_rate or 0),
+            fps=_rate(stream),
             pts=np.array([packet.pts for packet in packets], np.int64),
             keyframe=np.array([packet.keyframe and codec not in _PATCHES for packet in packets], np.bool_),
             shown=np.array([packet.shown for packet in packets], np.bool_),
@@ -190,6 +192,12 @@ def _format(context: Any) -> dict[str, Any]:
         if value is not None:
             found[name] = value
     return found
+
+
+def _rate(stream: Any) -> Fraction:
+    """Frames a second: the average, or where none is known what the codec says, if that is not its clock."""
+    said = (stream.codec_context.framerate, stream.base_rate)
+    return Fraction(stream.average_rate or next((rate for rate in said if rate and rate <= MOST_FPS), 0))
 
 
 def _rotation(file: io.BytesIO, number: int) -> int:
