@@ -42,7 +42,7 @@ class Audience:
         if not self.organization:
             return f"{self.namespace} alone"
         if self.members is None:
-            return f"all members of the organisation {self.namespace}, whose number the hub does not tell"
+            return f"all members of the organisation {self.namespace} (whose number the hub does not tell)"
         who = "the 1 member" if self.members == 1 else f"all {self.members:,} members"
         return f"{who} of the organisation {self.namespace}"
 
