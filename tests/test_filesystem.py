@@ -236,13 +236,14 @@ def test_a_missing_file_shows_when_it_is_opened(fs):
 
 
 def test_get_writes_a_file(fs, demo_folder, tmp_path):
-    fs.get(PLUS, str(tmp_path / "new" / "video.mp4"))
-    assert (tmp_path / "new" / "video.mp4").read_bytes() == truth(demo_folder, PLUS)
-    fs.get_file(PARAMS, str(tmp_path / "params.json"))
-    assert json.loads((tmp_path / "params.json").read_text())
-    fs.download(CSV, str(tmp_path) + "/")
-    assert (tmp_path / CSV).read_bytes() == truth(demo_folder, CSV)
-    assert sorted(path.name for path in tmp_path.rglob("*") if path.is_file()) == sorted(
+    folder = tmp_path / "copies"  # beside what the filesystem keeps of the catalogue
+    fs.get(PLUS, str(folder / "new" / "video.mp4"))
+    assert (folder / "new" / "video.mp4").read_bytes() == truth(demo_folder, PLUS)
+    fs.get_file(PARAMS, str(folder / "params.json"))
+    assert json.loads((folder / "params.json").read_text())
+    fs.download(CSV, str(folder) + "/")
+    assert (folder / CSV).read_bytes() == truth(demo_folder, CSV)
+    assert sorted(path.name for path in folder.rglob("*") if path.is_file()) == sorted(
         ["video.mp4", "params.json", CSV]
     )
 
