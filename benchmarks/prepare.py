@@ -39,7 +39,7 @@ from nersemble.cores import usable_cores
 from nersemble.engines.worker import unit_line
 from nersemble.layout import SERIALS, AssetPath
 from nersemble.prepare.unit import Unit
-from nersemble.video.decoder import BYTES_A_PIXEL, PICTURES_HELD
+from nersemble.video.reader import BYTES_A_PIXEL, PICTURES_HELD
 
 HERE = Path(__file__).parent
 SCALE = 0.25

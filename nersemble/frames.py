@@ -21,7 +21,7 @@ from .errors import FrameError
 from .opening import START_READ, color_matrix, lease_video, local_path
 from .parallel import map_on_threads
 from .video import VideoDecoder, resize_picture
-from .video.decoder import FIRST_READ
+from .video.reader import FIRST_READ
 
 Picture = NDArray[np.uint8]
 

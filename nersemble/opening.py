@@ -20,7 +20,7 @@ from .filesystem import filesystem
 from .layout import PROTOCOL, AssetPath, find_asset
 from .memory import give_back
 from .video import DecoderPool, VideoDecoder
-from .video.decoder import FIRST_READ
+from .video.reader import FIRST_READ
 from .video.source import LocalSource
 
 _SCHEME = f"{PROTOCOL}://"

@@ -32,7 +32,7 @@ from ..layout import AssetPath, canonical_sequence
 from ..memory import give_back
 from ..opening import START_READ, open_video
 from ..video import VideoDecoder
-from ..video.decoder import FIRST_READ
+from ..video.reader import FIRST_READ
 from .claim import FolderTakenError, check_claim
 from .encode import SUFFIXES, encode_clip, picture_encoder
 from .job import Job, UnitResult

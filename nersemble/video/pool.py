@@ -14,7 +14,8 @@ from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, Generic, TypeVar
 
-from .decoder import _BEFORE_FORK, VideoDecoder
+from .decoder import VideoDecoder
+from .reader import _BEFORE_FORK
 
 #: Idle decoders kept at most: each holds a file handle.
 MOST_IDLE = 64
