@@ -26,7 +26,7 @@ from .layout import (
 ID_COLUMN = "ID"
 #: What the column of ids may be called in the table whose columns are open, in any case.
 ID_NAMES = {"id", "participant", "participant_id", "participant id", "pid", "p_id", "subject", "subject_id"}
-#: What stands between cells, the first of those that the header has most of; spreadsheets of some countries write ";".
+#: What stands between cells: the first that sets a column of ids apart. Spreadsheets of some countries write ";".
 SEPARATORS = ",;\t"
 #: Cells that mean that a participant has a sequence.
 PRESENT = {"x", "m"}
@@ -143,18 +143,23 @@ def _read_lines(data: bytes, name: str) -> list[list[str]]:
     text, problem = _decode(data)
     if problem:
         raise CatalogError(_unusable(name, problem))
-    header = text.lstrip().partition("\n")[0]
-    separator = max(SEPARATORS, key=header.count)
-    lines = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
     try:
-        return [[cell.strip() for cell in line] for line in lines if any(line)]
+        tables = (_cells(text, separator) for separator in SEPARATORS)
+        named = (lines for lines in tables if any(cell.casefold() in ID_NAMES for line in lines[:1] for cell in line))
+        return next(named, None) or _cells(text, SEPARATORS[0])
     except csv.Error:
         return []
 
 
+def _cells(text: str, separator: str) -> list[list[str]]:
+    lines = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
+    return [[cell.strip() for cell in line] for line in lines if any(line)]
+
+
 def _is_id(cell: str) -> bool:
     number = cell.removesuffix(".0")
-    return number.isascii() and number.isdigit() and len(number) < 10  # as much as a column of ids holds
+    # As much as a column of ids holds.
+    return number.isascii() and number.isdigit() and len(number.lstrip("0")) < 10
 
 
 def read_table(

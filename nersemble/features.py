@@ -242,7 +242,8 @@ def check_resize(scale: Any, size: Any) -> tuple[float | None, tuple[int, int] |
         return (None if scale == 1 else float(scale)), None
     if size is None:
         return None, None
-    sides = list(map(index_of, size)) if isinstance(size, (tuple, list, np.ndarray)) and np.ndim(size) == 1 else []
+    is_list = isinstance(size, (tuple, list)) or (isinstance(size, np.ndarray) and size.ndim == 1)
+    sides = list(map(index_of, size)) if is_list else []
     width, height = sides if len(sides) == 2 else (None, None)
     if width is None or height is None or not (0 < width <= 16384 and 0 < height <= 16384):
         raise SelectionError(f"size is (width, height) in whole pixels, such as (550, 802), not {size!r}.")

@@ -22,7 +22,7 @@ from .written import index_of, items_of
 KINDS = ("participant", "sequence", "camera")
 EVERYTHING = "all"
 #: Of a participant; Python turns no text of thousands of digits into one.
-_NUMBER = re.compile(r"[0-9]{1,9}")
+_NUMBER = re.compile(r"[0-9]{1,18}")
 _RANGE = re.compile(rf"({_NUMBER.pattern})\s*-\s*({_NUMBER.pattern})")
 _GLOB = re.compile(r"[*?\[]")
 SHOWN = 3

@@ -15,8 +15,9 @@ from .errors import SelectionError
 
 def index_of(written: Any) -> int | None:
     """A whole number of any integer type, None for anything else."""
+    is_switch = isinstance(written, bool) or str(getattr(written, "dtype", "")).endswith("bool")  # of torch too
     with contextlib.suppress(TypeError):
-        return None if isinstance(written, bool) else operator.index(written)
+        return None if is_switch else operator.index(written)
     return None
 
 

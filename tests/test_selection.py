@@ -60,6 +60,7 @@ def ids(written):
         (pd.Series([33, 240]), (33, 240)),
         ([np.array([33, 50]), np.int64(240)], (33, 50, 240)),
         ((number for number in (240, 33)), (33, 240)),
+        ("0-99999999999", IDS),
     ],
 )
 def test_participants_in_every_written_form(written, expected):
@@ -76,6 +77,7 @@ def test_participants_in_every_written_form(written, expected):
         ([], "empty"),
         (True, "cannot be True"),
         (-3, "no participant id"),
+        (10**12, "No participant 1000000000000. Did you mean"),
         (2.5, "not float"),
         (np.array(2.5), "not ndarray"),
         (np.array([]), "empty"),
@@ -186,6 +188,12 @@ def test_tables_of_spreadsheets_of_other_countries_are_read(separator, encoding)
     columns, rows = parse_participants(text.getvalue().encode(encoding))
     assert columns == ("Größe", "Haar, Augen")
     assert rows == {30: {"ID": "30", "Größe": "1,78", "Haar, Augen": 'grün; "hell"'}}
+
+
+def test_what_stands_within_cells_is_taken_for_no_separator():
+    assert parse_catalog(b'ID,"notes (a; b; c; d)",EMO-1-shout+laugh\n33,hi,x\n').participants == (33,)
+    assert parse_catalog(b"ID,EMO-1-shout+laugh\t\t\n33,x\n").participants == (33,)
+    assert parse_participants(b'id,"h; w; a; s",gender\n33,1,f\n')[0] == ("h; w; a; s", "gender")
 
 
 def test_config_names():
@@ -315,6 +323,9 @@ def test_counts_may_be_numbers_of_numpy_and_are_whole(access, demo_folder, tmp_p
                     call(count)
     with pytest.raises(SelectionError, match="patience is a number of seconds, not 'x'"):
         download("participant_240", tmp_path / "out", patience="x")
+    for rate in ("x", [1], 0):
+        with pytest.raises(SelectionError, match="max_rate is a positive number of bytes a second"):
+            plan_download("participant_240", tmp_path / "out").run(max_rate=rate)
 
 
 def test_a_cache_folder_belongs_to_its_root(config_id, demo_folder, tmp_path):
@@ -340,7 +351,16 @@ def test_long_names_stay_within_what_disks_take(config_id):
         ({"participants": 240, "scale": 0.5, "size": (10, 10)}, "not both"),
         *(
             ({"participants": 240, "size": size}, "whole pixels")
-            for size in ((10.5, 3), (10, 0), (True, 3), "10x3", {10: 1, 3: 1}, np.array([[10, 3], [4, 5]]), (1, 2, 3))
+            for size in (
+                (10.5, 3),
+                (10, 0),
+                (True, 3),
+                ([10], 3),
+                "10x3",
+                {10: 1, 3: 1},
+                np.array([[10, 3], [4, 5]]),
+                (1, 2, 3),
+            )
         ),
         ({"participants": 240, "view": "video", "scale": 0.5}, "scale apply to frames"),
         ({"name": "participant_240", "participants": 3}, "both name participants"),

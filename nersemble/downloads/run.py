@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import numbers
 import queue
 import random
 import tempfile
@@ -64,10 +65,9 @@ class Run:
         on_file: Callable[[FileEvent], object] | None,
     ) -> None:
         workers = count_of(workers, "workers", MOST_WORKERS)
-        given: Any = patience
-        if given is not None and (isinstance(given, str) or not given >= 0):
+        if patience is not None and not (_is_number(patience) and patience >= 0):
             raise SelectionError(f"patience is a number of seconds, not {patience!r}.")
-        if max_rate is not None and not max_rate > 0:
+        if max_rate is not None and not (_is_number(max_rate) and max_rate > 0):
             raise SelectionError(f"max_rate is a positive number of bytes a second, not {max_rate!r}.")
         self.plan, self.watch, self.on_file = plan, watch, on_file
         self.files = shared_files(plan.root)
@@ -291,3 +291,7 @@ class Run:
                     self.files.read(str(self.queue[place]), 0, 1, self.cancel)
                 return True
         return False
+
+
+def _is_number(given: Any) -> bool:
+    return isinstance(given, numbers.Real)
