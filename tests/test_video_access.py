@@ -164,6 +164,27 @@ def test_packets_that_nothing_is_predicted_from_are_left_out(videos):
     assert shares["h264-open"] > 0.5
 
 
+@pytest.mark.parametrize("name", ["h264", "hevc"])
+def test_what_is_shown_before_a_lone_frame_is_left_out_behind_it_too(videos, name):
+    """Whoever goes on from there does not ask for it, and what pushes the frame out has to be decoded anyway."""
+    path, truth = videos(name)
+    left_out = 0
+    for timestep in range(50, 80):
+        with VideoDecoder(path, threads=1) as decoder:
+            index, data = decoder.index, packets(decoder)
+            packet = int(index.packet_of[timestep])
+            assert np.array_equal(decoder.get_frame_at(timestep), truth[timestep])
+            read = range(packet + 1, packet + 1 + decoder._engine._depth)  # with the packet behind each
+            behind = [number for number in read if index.rank[number] < timestep]
+            needless = {n for n in behind if is_disposable(index.codec, index.extradata, data[n], data[n + 1])}
+            needless &= set(range(decoder._engine._fed))
+            assert needless <= decoder._engine._left_out
+            left_out += len(needless)
+            for other in (timestep + 1, timestep - 1, timestep - 2, timestep):
+                assert np.array_equal(decoder.get_frame_at(other), truth[other])
+    assert left_out
+
+
 def test_of_temporal_layers_only_the_highest_is_left_out(videos):
     with VideoDecoder(videos("hevc-layers")[0]) as decoder:
         index = decoder.index

@@ -46,7 +46,7 @@ class Wanted:
             return ahead >= 0 and packet in self.outlook.planned
         if self.outlook.stride:
             return ahead >= 0 and ahead % self.outlook.stride == 0
-        return packet >= self.target
+        return ahead >= 0 and packet >= self.target
 
     def keeps(self, packet: int, lone: bool) -> bool:
         """Whether a picture that came out with the target is kept: one that is wanted, and does not come out again."""
