@@ -172,6 +172,14 @@ WORKS = [
         RANDOM,
         [Bar(KIT, "cpu", 0.45), Bar(TORCHCODEC, "cpu", 0.55)],
     ),
+    (
+        "random frame, h264 gop 250, test picture",
+        "random",
+        "h264 gop 250, test picture",
+        PEERS,
+        RANDOM,
+        [Bar(KIT, "cpu", 0.45), Bar(TORCHCODEC, "cpu", 0.55)],
+    ),
     ("random frame, hevc gop 30", "random", "hevc gop 30", PEERS, RANDOM, []),
     ("random frame, hevc gop 250", "random", "hevc gop 250", PEERS, RANDOM, []),
     (
