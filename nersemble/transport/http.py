@@ -96,7 +96,7 @@ def _problem(answer: Answer, body: _Body, path: str, start: int, stop: int | Non
     Said instead of raised, so that the body is no local variable of a traceback: a page may repeat the secret path.
     """
     if answer.status != 206:
-        head = b"".join(body.pieces)[:LOOK]
+        head = body.head()
         is_one = is_page(answer.headers) and _is_markup(head)
         problem = "the server sent a web page instead of it" if is_one else head_problem(head, path)
         return f"{uri(path)} could not be fetched: {problem}." if problem else ""
@@ -158,3 +158,12 @@ class _Body(Exchange):
     def accept(self, answer: Answer) -> Sink:
         self.pieces = []
         return lambda piece: self.pieces.append(bytes(piece))
+
+    def head(self) -> bytes:
+        """The first bytes of what came, without a copy of all of it."""
+        head = b""
+        for piece in self.pieces:
+            head += piece[: LOOK - len(head)]
+            if len(head) == LOOK:
+                break
+        return head
