@@ -6,7 +6,7 @@ Conventions: OpenCV axes (+x right, +y down, +z into the scene); ``world_to_came
 
 from .calibration import Calibration, parse_calibration, parse_color_calibration
 from .checks import Array
-from .conventions import ColmapCamera, OpenGLCamera, PyTorch3DCamera
+from .others import ColmapCamera, OpenGLCamera, PyTorch3DCamera
 from .pinhole import Camera, Projection, Rays
 from .pixels import resize_intrinsics, scaled_size
 from .rig import CameraRig

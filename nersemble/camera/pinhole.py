@@ -50,7 +50,7 @@ class Camera(Conversions):
 
     OpenCV axes: +x right, +y down, +z into the scene.  Pixel (0, 0) is the centre of the top-left pixel.  Transforms
     give a new camera; they change ``intrinsics`` and the size, and never the pose.  Conversions to and from OpenGL,
-    COLMAP and PyTorch3D are methods of this class, described in ``conventions``.
+    COLMAP and PyTorch3D are methods of this class, described in ``conventions`` and ``others``.
 
     The arrays are copies that cannot be written to, since rigs share cameras; ``torch.tensor`` copies them once more.
 
