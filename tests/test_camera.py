@@ -163,6 +163,15 @@ def test_a_scale_gives_the_size_that_rows_have():
         assert np.array_equal(scaled.intrinsics, expected)
 
 
+@pytest.mark.parametrize("size", [(0, 320), (-5, 320), (np.nan, 320), (np.inf, 320), (320,), None, (3, 4, 3)])
+def test_intrinsics_are_not_resized_from_or_to_an_empty_picture(size):
+    for name in ("old", "new"):
+        with pytest.raises(SelectionError, match=rf"{name} is the \(width, height\) of a picture"):
+            nersemble.resize_intrinsics(np.eye(3), **{"old": (64, 48), "new": (32, 24), name: size})
+    with pytest.raises(CalibrationError, match="old is no array of numbers"):
+        nersemble.resize_intrinsics(np.eye(3), "ab", (32, 24))
+
+
 def test_a_flip_mirrors_until_it_is_flipped_the_other_way_too():
     camera = camera_of()
     across, down = camera.flip(horizontal=True), camera.flip(vertical=True)
@@ -189,6 +198,7 @@ def pose_of(rotation):
         ({"intrinsics": np.full((3, 3), np.nan)}, "NaN"),
         ({"intrinsics": "focal"}, "intrinsics is no array of numbers"),
         ({"intrinsics": [[1, 0], [0, 1, 0]]}, "intrinsics is no array of numbers"),
+        ({"intrinsics": np.eye(3) + 0j}, "intrinsics is no array of numbers: it is complex"),
         ({"intrinsics": np.array([[800, 0, 0], [0, 800, 0], [50, 80, 1]])}, "Are they transposed"),
         ({"intrinsics": 2 * np.eye(3)}, "divide them by their last number"),
         ({"intrinsics": np.diag([0, 800, 1])}, "focal length of 0"),
@@ -299,6 +309,11 @@ def test_a_row_without_a_camera_of_its_own_is_refused():
     del row["width"], row["height"]
     with pytest.raises(CalibrationError, match=r"no width and no height.*make Camera\("):
         nersemble.Camera.from_row(row)
+    for nothing in (None, 5):
+        with pytest.raises(CalibrationError, match="no intrinsics"):
+            nersemble.Camera.from_row(nothing)
+        with pytest.raises(CalibrationError, match="no cameras"):
+            nersemble.CameraRig.from_row(nothing)
 
 
 @pytest.mark.parametrize("side", [99.5, None, np.nan, np.inf, 0, -3])

@@ -187,6 +187,8 @@ def test_numbers_that_are_no_camera_of_the_convention_are_refused():
     p3d = vars(random_camera(rng).to_pytorch3d())
     wrong = [
         ({"model": "OPENCV"}, "image_undistorter"),
+        ({"model": ["PINHOLE"]}, "model is a name of COLMAP's"),
+        ({"model": None}, "model is a name of COLMAP's"),
         ({"params": [1, 2, 3]}, "params has 4 numbers"),
         ({"params": [-1, 1, 5, 5]}, "Focal lengths are above 0"),
         ({"quaternion": [1, 0, 0]}, r"\(w, x, y, z\) of length 1"),
@@ -210,7 +212,7 @@ def test_numbers_that_are_no_camera_of_the_convention_are_refused():
     for poses in ({}, {"camera_to_world": np.eye(4), "world_to_camera": np.eye(4)}):
         with pytest.raises(SelectionError, match="either camera_to_world or world_to_camera"):
             Camera.from_opengl(gl.intrinsics, 10, 10, **poses)
-    for near, far in ((0, 1), (2, 1), (1, np.inf), (np.nan, 1)):
+    for near, far in ((0, 1), (2, 1), (1, np.inf), (np.nan, 1), ("a", 2), (1, None), (np.array([1, 2]), 3)):
         with pytest.raises(SelectionError, match="0 < near < far"):
             gl.projection(near, far)
 

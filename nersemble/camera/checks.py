@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -26,10 +28,20 @@ def numbers(values: Any, what: str) -> Array:
     """
     problem = ""
     try:
-        return np.asarray(values, np.float64).copy()
+        array = np.asarray(values)
+        if array.dtype.kind != "c":  # NumPy would take the real parts, with a warning
+            return array.astype(np.float64, order="C")
+        problem = "it is complex"
     except (TypeError, ValueError, RuntimeError) as error:  # the last from tensors that need their gradient
         problem = str(error).splitlines()[0]
     raise CalibrationError(f"{what} is no array of numbers: {problem}. Pass an array, a tensor or nested lists.")
+
+
+def missing_of(row: Any, columns: Sequence[str]) -> list[str]:
+    """The columns that a row does not have, be it a dictionary or one of pandas; all of them if it is no row."""
+    with contextlib.suppress(TypeError):
+        return [name for name in columns if name not in row]
+    return list(columns)
 
 
 def vectors(values: Any, length: int, what: str) -> Array:

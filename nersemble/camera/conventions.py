@@ -101,8 +101,10 @@ class Conversions:
             translation: TX, TY, TZ.
 
         Raises:
-            CalibrationError: If the model has distortion, or the numbers are no camera's.
+            CalibrationError: If the model is no name or has distortion, or the numbers are no camera's.
         """
+        if not isinstance(model, str):
+            raise CalibrationError(f"model is a name of COLMAP's, such as PINHOLE, not {model!r}. Take one camera's.")
         places = _COLMAP_MODELS.get(model)
         if places is None:
             raise CalibrationError(f"COLMAP's model {model} has distortion. Undistort first: colmap image_undistorter.")

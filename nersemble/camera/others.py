@@ -12,6 +12,7 @@ PyTorch3D    x left, y up, z on       world to view, of row vectors        (0.5,
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 
 import numpy as np
@@ -59,8 +60,13 @@ class OpenGLCamera:
         Raises:
             SelectionError: If not 0 < near < far.
         """
-        if not 0 < near < far < np.inf:
-            raise SelectionError(f"The planes are at 0 < near < far, not at {near!r} and {far!r}. Are they swapped?")
+        in_order = False
+        with contextlib.suppress(TypeError, ValueError):  # what has no order, and arrays of several numbers
+            in_order = bool(0 < near < far < np.inf)
+        if not in_order:
+            raise SelectionError(
+                f"The planes are at numbers 0 < near < far, not at {near!r} and {far!r}. Are they swapped?"
+            )
         (fx, skew, cx), (_, fy, cy) = self.intrinsics[:2]
         across, down = 2 / self.width, 2 / self.height
         return np.array(

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import CalibrationError, SelectionError
-from .checks import Array, intrinsics_of, inverse, numbers, pixels_of, rigid, vectors, whole
+from .checks import Array, intrinsics_of, inverse, missing_of, numbers, pixels_of, rigid, vectors, whole
 from .conventions import Conversions
 from .pixels import flip_move, resize_move, scaled_size, shift_move
 
@@ -98,7 +98,7 @@ class Camera(Conversions):
             CalibrationError: If a column is missing, or holds the lists of a moment or a batch.
             SelectionError: If the size is no whole number above 0.
         """
-        missing = [name for name in ("intrinsics", "world_to_camera", "width", "height") if name not in row]
+        missing = missing_of(row, ("intrinsics", "world_to_camera", "width", "height"))
         if missing:
             raise CalibrationError(
                 f"The row has no {' and no '.join(missing)}. Camera.from_row takes rows of the views frame and video; "

@@ -6,12 +6,15 @@ picture by ``move @ intrinsics``, whatever the move; nothing else of a camera ch
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
-from .checks import Array
+from ..errors import SelectionError
+from .checks import Array, numbers
 
 
-def resize_move(old: tuple[int, int], new: tuple[int, int]) -> Array:
+def resize_move(old: tuple[float, float], new: tuple[float, float]) -> Array:
     """Resize from ``old`` to ``new``, each (width, height): x goes to (x + 0.5) s - 0.5, so edges stay edges."""
     sx, sy = new[0] / old[0], new[1] / old[1]
     return np.array([[sx, 0.0, 0.5 * sx - 0.5], [0.0, sy, 0.5 * sy - 0.5], [0.0, 0.0, 1.0]])
@@ -42,8 +45,12 @@ def resize_intrinsics(intrinsics: Array, old: tuple[int, int], new: tuple[int, i
 
     Returns:
         ``(3, 3)`` float64.
+
+    Raises:
+        CalibrationError: If a size is no array of numbers.
+        SelectionError: If it is not two numbers above 0.
     """
-    scaled: Array = resize_move(old, new) @ intrinsics
+    scaled: Array = resize_move(_size(old, "old"), _size(new, "new")) @ intrinsics
     return scaled
 
 
@@ -54,3 +61,14 @@ def scaled_size(size: tuple[int, int], scale: float | None, wanted: tuple[int, i
     if scale is None:
         return size
     return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
+
+
+def _size(size: Any, what: str) -> tuple[float, float]:
+    sides = numbers(size, what)
+    if sides.shape != (2,) or not ((sides > 0) & (sides < np.inf)).all():
+        raise SelectionError(
+            f"{what} is the (width, height) of a picture, two numbers above 0, not {size!r}. Take them of one picture, "
+            "and of one that is not empty."
+        )
+    width, height = sides.tolist()
+    return width, height

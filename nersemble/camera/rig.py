@@ -15,7 +15,7 @@ from ..errors import CalibrationError, SelectionError
 from ..layout import FRONTAL_SERIAL, SERIALS, camera_order
 from ..written import index_of
 from .calibration import Calibration
-from .checks import Array, inverse, numbers, pixels_of
+from .checks import Array, inverse, missing_of, numbers, pixels_of
 from .pinhole import Camera, Projection
 
 #: The rays of a point must differ in direction: the least share of the normal equations' trace in their smallest part.
@@ -86,7 +86,7 @@ class CameraRig(Mapping[str, Camera]):
             SelectionError: If a size is no whole number above 0.
         """
         columns = ("cameras", "intrinsics", "world_to_camera", "width", "height")
-        missing = [name for name in columns if name not in row]
+        missing = missing_of(row, columns)
         if missing:
             raise CalibrationError(
                 f"The row has no {' and no '.join(missing)}. CameraRig.from_row takes rows of the view timestep; for "
