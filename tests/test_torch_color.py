@@ -119,6 +119,16 @@ def test_other_shapes_get_a_sentence():
         nersemble.correct_color(torch.zeros((8, 8, 3)), np.eye(3), channels_first=True)
 
 
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.float32])
+def test_sparse_tensors_get_a_sentence(dtype):
+    image = torch.zeros((4, 4, 3), dtype=dtype)
+    for sparse in (image.to_sparse(), image.to_sparse(2)):
+        with pytest.raises(CalibrationError, match=r"A picture to correct is a dense tensor.*to_dense\(\)"):
+            nersemble.correct_color(sparse, np.eye(3))
+    with pytest.raises(CalibrationError, match="A CCM is a dense tensor"):
+        nersemble.correct_color(image, torch.eye(3).to_sparse())
+
+
 class Corrected(Dataset):
     """Pictures corrected where they are read, each with the number of threads used for it."""
 

@@ -74,8 +74,9 @@ def _as_array(image: Any) -> NDArray[Any]:
 def _correct_tensor(image: torch.Tensor, plan: Plan, channels_first: bool, backend: str) -> torch.Tensor:
     import torch
 
-    from .tensors import correct_float_tensor, correct_uint8_tensor, is_on_host
+    from .tensors import check_dense, correct_float_tensor, correct_uint8_tensor, is_on_host
 
+    check_dense(image, "A picture to correct")
     _check_picture(tuple(image.shape), str(image.dtype), channels_first)
     channels = -3 if channels_first else -1
     if image.dtype != torch.uint8:

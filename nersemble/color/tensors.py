@@ -52,10 +52,25 @@ def correct_float_tensor(image: torch.Tensor, plan: Plan, dim: int) -> torch.Ten
 
 
 def as_array(ccm: torch.Tensor) -> NDArray[Any]:
-    """A matrix as an array, which NumPy has no bfloat16 for."""
+    """A matrix as an array, which NumPy has no bfloat16 for.
+
+    Raises:
+        CalibrationError: If it is sparse.
+    """
+    check_dense(ccm, "A CCM")
     ccm = ccm.detach().cpu()
     matrix: NDArray[Any] = (ccm.double() if ccm.is_floating_point() else ccm).numpy()
     return matrix
+
+
+def check_dense(tensor: torch.Tensor, what: str) -> None:
+    """Refuse a tensor that does not hold all of its numbers, or not in a row.
+
+    Raises:
+        CalibrationError: If it does not.
+    """
+    if tensor.layout != torch.strided:
+        raise CalibrationError(f"{what} is a dense tensor, not of the layout {tensor.layout}. Call its to_dense().")
 
 
 def is_on_host(image: torch.Tensor) -> bool:
