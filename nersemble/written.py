@@ -15,10 +15,14 @@ from .errors import SelectionError
 
 def index_of(written: Any) -> int | None:
     """A whole number of any integer type, None for anything else."""
-    is_switch = isinstance(written, bool) or str(getattr(written, "dtype", "")).endswith("bool")  # of torch too
     with contextlib.suppress(TypeError):
-        return None if is_switch else operator.index(written)
+        return None if is_switch(written) else operator.index(written)
     return None
+
+
+def is_switch(written: Any) -> bool:
+    """Whether it is true or false, or an array or tensor of these."""
+    return isinstance(written, bool) or str(getattr(written, "dtype", "")).endswith("bool")  # of torch too
 
 
 def items_of(written: Any) -> list[Any] | None:

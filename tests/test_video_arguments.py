@@ -31,7 +31,7 @@ def video(tmp_path_factory):
 # --- timesteps --------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("timestep", [1.0, "1", None, [1], np.float64(3), np.array([1, 2]), 1j])
+@pytest.mark.parametrize("timestep", [1.0, "1", None, [1], np.float64(3), np.array([1, 2]), 1j, True])
 def test_a_timestep_that_is_no_whole_number_is_a_type_error_in_words(video, timestep):
     with VideoDecoder(video) as decoder:
         with pytest.raises(TypeError, match="timestep is a whole number") as one:
@@ -45,6 +45,12 @@ def test_a_timestep_that_is_no_whole_number_is_a_type_error_in_words(video, time
             assert repr(timestep) in str(caught.value)
             assert caught.value.__cause__ is caught.value.__context__ is None
         assert number_in(decoder.get_frame_at(3)) == 3
+
+
+@pytest.mark.parametrize("mask", [[True, False], np.array([True, False]), [np.True_]])
+def test_a_mask_is_not_taken_for_the_first_two_timesteps(video, mask):
+    with VideoDecoder(video) as decoder, pytest.raises(TypeError, match=r"not .*True.* np\.flatnonzero gives them"):
+        decoder.get_frames_at(mask)
 
 
 @pytest.mark.parametrize("timesteps", [3, None, "12", b"12", 1.5, np.array(3)])

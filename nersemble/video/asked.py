@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import operator
 from collections.abc import Iterable
 from typing import Any
 
 from ..errors import SelectionError
 from ..masking import without_urls
+from ..written import index_of, is_switch
 
 
 def whole(value: Any, what: str, video: str) -> int:
@@ -22,12 +22,12 @@ def whole(value: Any, what: str, video: str) -> int:
     Raises:
         TypeError: If it is none.
     """
-    try:
-        return operator.index(value)
-    except TypeError:  # arrays and tensors have __index__, whatever they hold
-        pass
+    number = index_of(value)
+    if number is not None:
+        return number
     given = without_urls(repr(value))
-    raise TypeError(f"{video}: {what} is a whole number, counted from 0, not {given}. Is int() missing around it?")
+    hint = "Of a mask, np.flatnonzero gives them." if is_switch(value) else "Is int() missing around it?"
+    raise TypeError(f"{video}: {what} is a whole number, counted from 0, not {given}. {hint}")
 
 
 def timesteps_of(values: Any, video: str) -> list[int]:
