@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import ast
 import codecs
 import contextlib
 import gzip
 import importlib.util
+import inspect
 import io
 import mmap
 import pathlib
+import sys
 import tempfile
 import traceback
 
@@ -78,6 +81,18 @@ def test_whole_numbers_of_every_type_are_timesteps(video):
         assert [number_in(picture) for picture in decoder.get_frames_in_range(np.int64(5), 0, -2)] == [5, 3, 1]
         with pytest.raises(FrameError, match="no timestep -1"):
             decoder.get_frame_at(-1)
+
+
+@pytest.mark.parametrize("method", ["get_frame_at", "get_frames_at", "get_frames_in_range"])
+def test_types_tell_arrays_from_tensors(method):
+    found = ast.walk(ast.parse(inspect.getsource(sys.modules[VideoDecoder.__module__])))
+    written = [one for one in found if isinstance(one, ast.FunctionDef) and one.name == method]
+    *overloads, made = written
+    assert all(ast.unparse(mark) == "overload" for one in overloads for mark in one.decorator_list)
+    told = [(ast.unparse(one.args.kwonlyargs[0].annotation), ast.unparse(one.returns)) for one in written]
+    both = "Picture | torch.Tensor"
+    assert told == [("Literal[False]", "Picture"), ("Literal[True]", "torch.Tensor"), ("bool", both), ("bool", both)]
+    assert not made.decorator_list
 
 
 # --- paths ------------------------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 
@@ -56,6 +56,18 @@ class VideoDecoder(FrameReader):
         """Height of the picture in pixels, after rotation."""
         return self.index.display_size[1]
 
+    @overload
+    def get_frame_at(
+        self, timestep: int, size: tuple[int, int] | None = None, *, as_tensor: Literal[False] = False
+    ) -> Picture: ...
+    @overload
+    def get_frame_at(
+        self, timestep: int, size: tuple[int, int] | None = None, *, as_tensor: Literal[True]
+    ) -> torch.Tensor: ...
+    @overload
+    def get_frame_at(
+        self, timestep: int, size: tuple[int, int] | None = None, *, as_tensor: bool
+    ) -> Picture | torch.Tensor: ...
     def get_frame_at(
         self, timestep: int, size: tuple[int, int] | None = None, *, as_tensor: bool = False
     ) -> Picture | torch.Tensor:
@@ -76,6 +88,18 @@ class VideoDecoder(FrameReader):
         converted = converter(as_tensor)
         return converted(contiguous(self.read(timestep, size)))
 
+    @overload
+    def get_frames_at(
+        self, timesteps: Sequence[int], size: tuple[int, int] | None = None, *, as_tensor: Literal[False] = False
+    ) -> Picture: ...
+    @overload
+    def get_frames_at(
+        self, timesteps: Sequence[int], size: tuple[int, int] | None = None, *, as_tensor: Literal[True]
+    ) -> torch.Tensor: ...
+    @overload
+    def get_frames_at(
+        self, timesteps: Sequence[int], size: tuple[int, int] | None = None, *, as_tensor: bool
+    ) -> Picture | torch.Tensor: ...
     def get_frames_at(
         self, timesteps: Sequence[int], size: tuple[int, int] | None = None, *, as_tensor: bool = False
     ) -> Picture | torch.Tensor:
@@ -104,6 +128,24 @@ class VideoDecoder(FrameReader):
             del picture  # not held while the next one is made
         return converted(frames)
 
+    @overload
+    def get_frames_in_range(
+        self,
+        start: int,
+        stop: int,
+        step: int = 1,
+        size: tuple[int, int] | None = None,
+        *,
+        as_tensor: Literal[False] = False,
+    ) -> Picture: ...
+    @overload
+    def get_frames_in_range(
+        self, start: int, stop: int, step: int = 1, size: tuple[int, int] | None = None, *, as_tensor: Literal[True]
+    ) -> torch.Tensor: ...
+    @overload
+    def get_frames_in_range(
+        self, start: int, stop: int, step: int = 1, size: tuple[int, int] | None = None, *, as_tensor: bool
+    ) -> Picture | torch.Tensor: ...
     def get_frames_in_range(
         self,
         start: int,
