@@ -12,6 +12,7 @@ from datasets import load_dataset
 
 import nersemble
 from nersemble.demo import DemoServer
+from nersemble.demo.handler import DemoHandler
 from nersemble.layout import SERIALS
 
 NAME = "participant_240__sequence_EXP-1-head__camera_222200042,222200037"
@@ -200,6 +201,28 @@ def test_a_wrong_url(access, monkeypatch, cache):
     monkeypatch.setenv("NERSEMBLE_DATA_URL", access.url.rsplit("/", 1)[0] + "/wrong-token")
     with pytest.raises(nersemble.AccessError, match="HTTP 403"):
         load_dataset("nersemble", "participant_240", split="train", cache_dir=cache)
+
+
+def test_what_came_beside_a_file_that_is_refused_loads_from_the_folder(demo_folder, monkeypatch, tmp_path, cache):
+    """As servers answer that may not say what they do not have."""
+
+    class Refusing(DemoHandler):
+        def respond(self, path: str) -> None:
+            self.send_status(403) if path == VIDEO else super().respond(path)
+
+    selected = {"participants": 240, "sequences": "EXP-1-head"}
+    with DemoServer(demo_folder, handler=Refusing) as server:
+        monkeypatch.setenv("NERSEMBLE_DATA_URL", server.url)
+        message = rf"(?s){VIDEO} \(HTTP 403\).*`nersemble download`.*data_dir="
+        with pytest.raises(nersemble.NersembleError, match=message):
+            load_dataset("nersemble", **selected, split="train", cache_dir=cache)
+        report = nersemble.download(folder=tmp_path / "data", **selected, progress=False)
+    assert [str(asset) for asset in report.failed] == [VIDEO]
+    with pytest.warns(nersemble.errors.MissingAssetWarning, match=VIDEO):
+        rows = load_dataset(
+            "nersemble", **selected, view="video", split="train", cache_dir=cache, data_dir=tmp_path / "data"
+        )
+    assert len(rows) == 15
 
 
 def test_a_server_that_is_gone(monkeypatch, cache):

@@ -340,7 +340,9 @@ def test_one_file_that_is_refused_does_not_stop_the_others(scene, code):
     )
     report = scene.download()
     assert [str(asset) for asset in report.failed] == [path]
-    assert f"refused nersemble://{path} (HTTP {code})" in next(iter(report.failed.values()))
+    reason = next(iter(report.failed.values()))
+    assert f"refused nersemble://{path} (HTTP {code})" in reason
+    assert "`nersemble download` fetches all others, and data_dir= loads what is in its folder" in reason
     assert report.fetched == 3
     assert (report.stopped, report.not_tried) == ("", 0)
     assert len(requests_for(server, path)) == 1

@@ -170,7 +170,8 @@ def raise_unless_found(status: int, path: str) -> None:
     elif status in (401, 403):
         error = AccessError(
             f"The server refused {uri(path)} (HTTP {status}). Is the access URL complete and current? "
-            "`nersemble login` sets it; access is asked of the data's authors."
+            "`nersemble login` sets it; access is asked of the data's authors. If other files come, this one may not "
+            "be there: `nersemble download` fetches all others, and data_dir= loads what is in its folder."
         )
     elif status not in (200, 206):  # others of success bring something else than the file, or nothing
         error = TransportError(f"The server answered {uri(path)} with HTTP {status}. {NEXT_STEP}")
