@@ -13,12 +13,12 @@ import datasets
 
 from .access import root_name
 from .catalog import Catalog
-from .errors import SelectionError
+from .errors import AssetNotFoundError, SelectionError
 from .features import VideoFrame, check_color_order, check_resize
 from .filesystem import CATALOG_LIFE, NersembleFileSystem, filesystem
 from .frames import RESIZE_FIRST
 from .layout import AssetPath, canonical_sequence
-from .masking import has_url
+from .masking import NOT_REPEATED, has_url, is_bare_url
 from .metadata import metadata_digest
 from .rows import VIEWS
 from .selection import Selection, parse_config_name, select
@@ -218,6 +218,8 @@ def _folder(data_dir: Any) -> str | None:
             "data_dir is a folder on disk. The access URL is not passed here, where it would be stored: set it with "
             "`nersemble login`, or in NERSEMBLE_DATA_URL."
         )
+    if is_bare_url(str(data_dir)):
+        raise AssetNotFoundError(f"There is no folder of the name in data_dir, {NOT_REPEATED}")
     return os.path.realpath(os.path.expanduser(os.fspath(data_dir)))
 
 

@@ -35,6 +35,7 @@ from .folder_names import (
 )
 from .frames import RESIZE_FIRST, FrameOptions, FrameReference, read_frame
 from .layout import BACKGROUND, HEIGHT, SEQUENCES, SERIALS, WIDTH, AssetPath, canonical_sequence
+from .masking import NOT_REPEATED, is_bare_url
 from .opening import lease_video, read_bytes
 from .written import index_of, switch_of
 
@@ -61,6 +62,8 @@ def open_folder(folder: str | os.PathLike[str]) -> FolderData:
         SelectionError: If it is no path.
     """
     data = FolderData(path_of(folder))
+    if is_bare_url(os.fspath(folder)):
+        raise AssetNotFoundError(f"There is no folder of that name, {NOT_REPEATED}")
     if not data.participants():
         near = folder_nearby(data.folder)
         raise AssetNotFoundError(

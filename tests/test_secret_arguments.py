@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import pickle
+import shutil
 import subprocess
 import sys
 import traceback
@@ -160,6 +161,43 @@ def test_no_argument_of_what_stands_alone_is_shown(access, demo_folder):
     assert leaks(iter([("camera", lambda: rig[URL])])) == {}
     assert leaks(each_argument(nersemble.resize_intrinsics)) == {}
     assert leaks(each_argument(nersemble.correct_color)) == {}
+
+
+#: The URL as people write it who leave out its scheme, with a login, a port or an address.
+BARE = [f"data.example/{SECRET}", f"user:{SECRET}@data.example/v2", f"data.example:8443/{SECRET}", f"10.0.0.1/{SECRET}"]
+#: What is copied along with it.
+COPIED = [f" data.example/{SECRET}", f"'data.example/{SECRET}'", f"<data.example/{SECRET}>", f"//data.example/{SECRET}"]
+COPIED += [f"NERSEMBLE_DATA_URL=data.example/{SECRET}", f"data.example?token={SECRET}", f"data.example#{SECRET}"]
+
+
+@pytest.mark.parametrize("given", [*BARE, *COPIED, f"localhost:8000/{SECRET}", Path(f"DATA.example/{SECRET}/v2")])
+def test_no_path_is_shown_that_may_be_the_url_without_its_scheme(given, cache):
+    def load(data_dir: Any) -> Any:
+        return nersemble.load_dataset("participant_240", split="train", data_dir=data_dir, cache_dir=cache)
+
+    calls = [load, nersemble.open_folder, nersemble.VideoDecoder, nersemble.folder_status, nersemble.verify_folder]
+    for call in calls:
+        shown = shown_by(lambda call=call: call(given))
+        assert SECRET not in shown
+        assert "AssetNotFoundError" in shown
+        assert "`nersemble login`" in shown
+
+
+@pytest.mark.parametrize(
+    "path", ["240/a.mp4", "../data.example/a", "./data.example/a", "kit_v1.2/a", "here.is/a", "a.b"]
+)
+def test_other_paths_that_are_not_there_are_shown(path):
+    Path("here.is").mkdir()
+    for call in (nersemble.open_folder, nersemble.VideoDecoder, nersemble.folder_status):
+        with pytest.raises(nersemble.AssetNotFoundError, match=path.lstrip("./")):
+            call(path)
+
+
+def test_a_video_that_is_there_is_read_whatever_its_name(demo_folder):
+    for name in ("data.example#1.mp4", "cam:1\\2.mp4"):
+        shutil.copyfile(demo_folder / VIDEO, name)
+        with nersemble.VideoDecoder(name) as video:
+            assert video.get_frame_at(0).any()
 
 
 COMMANDS = """

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from ..catalog import Catalog
-from ..errors import SelectionError
+from ..errors import AssetNotFoundError, SelectionError
 from ..layout import AssetPath
-from ..masking import has_url
+from ..masking import NOT_REPEATED, has_url, is_bare_url
 from ..selection import Selection
 from ..transport.part_file import list_parts
 
@@ -98,6 +98,21 @@ def check_folder(folder: Any) -> Path:
     place = Path(os.path.abspath(os.path.expanduser(os.fspath(folder))))
     if place.exists() and not place.is_dir():
         raise SelectionError(f"{place} is a file. Name a folder to download to.")
+    return place
+
+
+def existing_folder(folder: Any) -> Path:
+    """The absolute path of a folder that is there.
+
+    Raises:
+        AssetNotFoundError: If it is not.
+        SelectionError: If it is no path of a folder.
+    """
+    place = check_folder(folder)
+    if is_bare_url(os.fspath(folder)):
+        raise AssetNotFoundError(f"There is no folder of that name, {NOT_REPEATED}")
+    if not place.is_dir():
+        raise AssetNotFoundError(f"There is no folder {place}. Is the path right, and its disk mounted?")
     return place
 
 

@@ -14,7 +14,7 @@ from ..errors import AccessError, AssetNotFoundError, SelectionError, TransportE
 from ..folder import read_folder_catalog
 from ..layout import AssetPath
 from ..selection import Selection, parse_config_name, select
-from .assets import check_folder, list_files, parse_assets
+from .assets import existing_folder, list_files, parse_assets
 from .holdings import list_holdings
 from .plan import Plan, catalog_of, choose, plan_files
 from .record import Record
@@ -66,9 +66,7 @@ def folder_status(
         AssetNotFoundError: If there is no such folder.
         SelectionError: If something named does not exist.
     """
-    place = check_folder(folder)
-    if not place.is_dir():
-        raise AssetNotFoundError(f"There is no folder {place}. Is the path right, and its disk mounted?")
+    place = existing_folder(folder)
     status = Status(place)
     root, catalog = _catalog(place, status)
     given = any(option is not None for option in (participants, sequences, cameras, assets))

@@ -19,7 +19,7 @@ from ..access import AccessURL, find_access
 from ..errors import AccessError, TransportError
 from ..layout import AssetPath
 from ..written import count_of, switch_of
-from .assets import check_folder
+from .assets import existing_folder
 from .check_worker import check_contents
 from .checks import structure_problem
 from .holdings import Holdings, read_holdings
@@ -137,7 +137,7 @@ def verify_folder(
         AssetNotFoundError: If there is no such folder, or nothing of the data set in it.
         SelectionError: If the folder holds no such participant, or ``workers`` or ``deep`` is none.
     """
-    return _Verification(check_folder(folder), participants, watch).run(deep, workers)
+    return _Verification(existing_folder(folder), participants, watch).run(deep, workers)
 
 
 class _Verification:

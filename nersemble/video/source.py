@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from typing import Any, BinaryIO, Protocol, runtime_checkable
 
 from ..errors import AssetNotFoundError, FrameError, NersembleError
+from ..masking import NOT_REPEATED, is_bare_url
 
 #: How a URL begins, also one that pathlib made a path of; one letter alone is a drive.
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/")
@@ -198,6 +199,8 @@ def as_source(video: object, name: str | None = None) -> ByteSource:
                 f"A video is a path or an open binary file, and this is a URL ({scheme[1]}://...). Open it with "
                 f'fsspec.open(url, "rb").open(), and give what that gives{more}.'
             )
+        if is_bare_url(os.fsdecode(video)):
+            raise AssetNotFoundError(f"There is no video of that name, {NOT_REPEATED}")
         return LocalSource(video)
     if isinstance(video, ByteSource):
         return video
