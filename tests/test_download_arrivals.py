@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import gzip
+import io
 import os
 import time
 
+import av
 import fsspec
+import numpy as np
 import pytest
 from _faults import Scene, drop, facts, first, put, send
 
 from nersemble.errors import TransportError
 from nersemble.transport import policy
+from nersemble.transport.arrival import LOOK, head_problem
 
 SIZE = 300_000
 PAGE = b"<!DOCTYPE html>\n<html><body>Please, sign in</body></html>"
@@ -81,6 +86,9 @@ NO_FILES = {
     "an error in JSON": (page("application/json", b'{"error": "too many requests"}'), "a text instead"),
     "errors in JSON": (page("", b'\xef\xbb\xbf[\n  {"error": "no key"}]'), "a text instead"),
     "a pointer of git-lfs": (page("", b"version https://git-lfs.example/v1\noid sha256:0\n"), "a text instead"),
+    "a video that was packed": (page("video/mp4", gzip.compress(bytes(1000))), "a packed file instead"),
+    "a form to sign": (page("application/pdf", b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n"), "a document or"),
+    "an archive": (page("", b"PK\x03\x04\x14\0\0\0\x08\0"), "a packed file instead"),
     "nothing": (empty, "empty"),
     "nothing, in chunks": (empty_in_chunks, "empty"),
     "cut inside the size of a chunk": (chunks(b"0000"), "broke off"),
@@ -117,7 +125,7 @@ def test_it_does_not_replace_a_file_of_the_official_kit(scene, answer, said):
     }
 
 
-@pytest.mark.parametrize(("answer", "said"), list(NO_FILES.values())[:6], ids=list(NO_FILES)[:6])
+@pytest.mark.parametrize(("answer", "said"), list(NO_FILES.values())[:9], ids=list(NO_FILES)[:9])
 def test_the_filesystem_gives_none_of_it_for_the_file(scene, tmp_path, answer, said):
     scene.serve(answer)
     path, target = sorted(scene.videos)[0], tmp_path / "copy.mp4"
@@ -126,6 +134,32 @@ def test_the_filesystem_gives_none_of_it_for_the_file(scene, tmp_path, answer, s
         with pytest.raises(TransportError, match=said):
             read()
     assert not target.exists()
+
+
+#: Formats of FFmpeg, each with a codec that it takes; not every FFmpeg has the encoders of others.
+CONTAINERS = dict(
+    pair.split(":")
+    for pair in """mp4:mpeg4 mov:mpeg4 matroska:mpeg4 avi:mpeg4 mpegts:mpeg4 asf:mpeg4 mpeg:mpeg2video mxf:mpeg2video
+    vob:mpeg2video mpeg2video:mpeg2video flv:flv gif:gif mjpeg:mjpeg image2pipe:png apng:apng h264:libx264
+    webm:libvpx ivf:libvpx yuv4mpegpipe:rawvideo nut:ffv1 rawvideo:rawvideo""".split()
+    if pair.partition(":")[2] in av.codecs_available
+)
+
+
+@pytest.mark.parametrize(("container", "codec"), CONTAINERS.items(), ids=CONTAINERS)
+def test_no_video_is_refused_for_how_it_begins(container, codec):
+    written = io.BytesIO()
+    with av.open(written, "w", format=container) as file:
+        stream = file.add_stream(codec, rate=25)
+        stream.width, stream.height = 64, 48
+        wanted = {"gif": "rgb8", "mjpeg": "yuvj420p", "png": "rgb24", "apng": "rgb24"}
+        stream.pix_fmt = wanted.get(codec, "yuv420p")
+        for _ in range(3):
+            frame = av.VideoFrame.from_ndarray(np.zeros((48, 64, 3), np.uint8), "rgb24")
+            file.mux(stream.encode(frame.reformat(format=stream.pix_fmt)))
+        file.mux(stream.encode())
+    assert written.getvalue()
+    assert head_problem(written.getvalue()[:LOOK], "cam.mp4") == ""
 
 
 def test_half_of_a_file_whose_length_was_asked_for_is_no_file(scene):

@@ -19,6 +19,12 @@ _BINARY = (".mp4", ".jpg")
 #: How an answer in JSON begins, and what stands for a file that was never put onto the server (git-lfs).
 _ANSWER = re.compile(rb"""\{\s*(?:"|\})|\[\s*(?:\{|")|version https://git-lfs""")
 
+#: How documents and packed files begin, which no video or picture does: PDF, ZIP, gzip, bzip2, xz, Zstandard, 7z, RAR.
+_PACKED = (
+    *(b"%PDF-", b"PK\x03\x04", b"PK\x05\x06", b"\x1f\x8b\x08", b"BZh91AY&SY", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd"),
+    *(b"7z\xbc\xaf\x27\x1c", b"Rar!\x1a\x07"),
+)
+
 
 def head_problem(head: bytes, path: str) -> str:
     """Why what came, whole by the server's own word, is no published file; "" if it may be one.
@@ -30,7 +36,11 @@ def head_problem(head: bytes, path: str) -> str:
     text = head.removeprefix(codecs.BOM_UTF8).lstrip()
     if text.lower().startswith(_PAGES):
         return "the server sent a web page instead of it"
-    return "the server sent a text instead of it" if path.endswith(_BINARY) and _ANSWER.match(text) else ""
+    if not path.endswith(_BINARY):
+        return ""
+    if head.startswith(_PACKED):
+        return "the server sent a document or a packed file instead of it"
+    return "the server sent a text instead of it" if _ANSWER.match(text) else ""
 
 
 def arrival_problem(came: Path, path: str) -> str:
