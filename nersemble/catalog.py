@@ -85,9 +85,11 @@ def parse_catalog(data: bytes) -> Catalog:
     """Parse ``metadata_sequences.csv``.
 
     Raises:
-        CatalogError: If it is no CSV, lacks its columns, or an id is no number.
+        CatalogError: If it is no CSV, lacks its columns, an id is no number, or nobody is listed.
     """
     columns, rows = read_table(data, SEQUENCES_CSV)
+    if not rows:
+        raise CatalogError(_unusable(SEQUENCES_CSV, "it lists no participant"))
     if not any(map(is_sequence, columns)):
         raise CatalogError(_unusable(SEQUENCES_CSV, "no column is the name of a sequence"))
     sequences = sorted(filter(is_sequence, columns), key=sequence_order)
@@ -122,21 +124,36 @@ def _spelled_as_held(sequences: Iterable[str], held: frozenset[str]) -> tuple[st
 def parse_participants(data: bytes) -> tuple[tuple[str, ...], dict[int, dict[str, str]]]:
     """Parse ``metadata_participants.csv``, whose columns are open.
 
+    Empty cells at the end of a line may be left out, as some spreadsheets do, if no cell is in quotation marks: where
+    one of these is missing, lines run together.
+
     Returns:
         Its columns without the id, and each participant's cells by column; nothing of a table that names its
         participants otherwise than by a column of ids.
 
     Raises:
-        CatalogError: If it is no table.
+        CatalogError: If it is no table, ends within a line, or a line has more cells than there are columns, or fewer
+            beside cells in quotation marks.
     """
-    lines = _read_lines(data, PARTICIPANTS_CSV)
-    if len(lines) < 2 or len(lines[0]) < 2 or len({len(line) for line in lines}) > 1:
+    header, *lines = _read_lines(data, PARTICIPANTS_CSV) or [[]]
+    ids = next((name for name in header if name.casefold() in ID_NAMES), None)
+    place = len(header) if ids is None else header.index(ids)
+    is_named = ids is not None and all(len(line) > place and _is_id(line[place]) for line in lines)
+    is_even = all(len(line) == len(header) for line in lines)
+    if len(header) < 2 or not lines or not (is_named or is_even):
         raise CatalogError(_unusable(PARTICIPANTS_CSV, "its lines are not those of a table"))
-    names = [name for name in lines[0] if name.casefold() in ID_NAMES]
-    if not names or not all(_is_id(line[lines[0].index(names[0])]) for line in lines[1:]):
+    if ids is None or not is_named:
         return (), {}
-    columns, rows = read_table(data, PARTICIPANTS_CSV, names[0])
-    return tuple(name for name in columns if name != names[0]), rows
+    end = b"\r\n" if b"\r\n" in data else (b"\n", b"\r")
+    if len(lines[-1]) < len(header) and not data.endswith(end):
+        raise CatalogError(_unusable(PARTICIPANTS_CSV, "it ends in the middle of a line"))
+    if b'"' in data and any(len(line) < len(header) for line in lines):
+        raise CatalogError(_unusable(PARTICIPANTS_CSV, "lines of it lack cells, or a quotation mark is missing"))
+    surplus = next((number for number, line in enumerate(lines, 2) if any(line[len(header) :])), None)
+    if surplus is not None:
+        raise CatalogError(_unusable(PARTICIPANTS_CSV, f"line {surplus} has more cells than there are columns"))
+    columns, rows = read_table(data, PARTICIPANTS_CSV, ids)
+    return tuple(name for name in columns if name != ids), rows
 
 
 def _read_lines(data: bytes, name: str) -> list[list[str]]:

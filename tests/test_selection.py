@@ -161,6 +161,7 @@ def test_a_participants_other_columns_are_no_sequences():
         (b"", "ID"),
         (b"a,b\n1,2\n", "ID"),
         (b"ID,b\n1,2\n", "no column is the name of a sequence"),
+        (b"ID,EXP-1-head\n", "lists no participant"),
         (b"ID,EXP-1-head\nx,x\n", "line 2 is no number"),
         (b"ID,EXP-1-head\n1,x\n1,x\n", "twice"),
         (b"ID,EXP-1-head\n2147483648,x\n", "line 2 is no number"),
@@ -194,6 +195,33 @@ def test_what_stands_within_cells_is_taken_for_no_separator():
     assert parse_catalog(b'ID,"notes (a; b; c; d)",EMO-1-shout+laugh\n33,hi,x\n').participants == (33,)
     assert parse_catalog(b"ID,EMO-1-shout+laugh\t\t\n33,x\n").participants == (33,)
     assert parse_participants(b'id,"h; w; a; s",gender\n33,1,f\n')[0] == ("h; w; a; s", "gender")
+
+
+def test_lines_of_participants_may_leave_out_empty_cells_and_lose_none():
+    columns, rows = parse_participants(b"ID,gender,age,note\n50,m\n240,f,48,,,\n7\n33,,31,tall\n")
+    assert columns == ("gender", "age", "note")
+    assert rows[50] == {"ID": "50", "gender": "m", "age": "", "note": ""}
+    assert rows[240] == {"ID": "240", "gender": "f", "age": "48", "note": ""}
+    assert rows[7]["gender"] == ""
+    assert rows[33]["note"] == "tall"
+
+
+@pytest.mark.parametrize(
+    ("data", "problem"),
+    [
+        (b"ID,age,note\n240,48,tall\n50,34,short, too\n", "line 3 has more cells"),
+        (b"ID,gender,age\n240,f,48\n50,m", "ends in the middle of a line"),
+        (b"ID,gender,age\r\n240,f,48\r\n50,m\r", "ends in the middle of a line"),
+        (b'ID,gender,age\n240,"f,48\n50,m,31\n', "a quotation mark is missing"),
+        (b'ID,gender,age\n240,f,48\n50,"m\n', "a quotation mark is missing"),
+        (b"ID,gender,age\n", "not those of a table"),
+        (b"Dear all,\nthe server is down, sorry.\nSee you\n", "not those of a table"),
+        (b"name,id\na,1\nb\n", "not those of a table"),
+    ],
+)
+def test_a_table_of_participants_that_would_lose_a_cell_gets_a_sentence(data, problem):
+    with pytest.raises(CatalogError, match=problem):
+        parse_participants(data)
 
 
 def test_config_names():
