@@ -10,6 +10,7 @@ import huggingface_hub.constants
 import pytest
 from _pushing import DEPRECATED, Pushing, pushing
 from hub import READ, WRITE, Hub, answer, run, run_after, say
+from huggingface_hub import CommitOperationAdd, CommitOperationDelete
 
 from nersemble.errors import AudienceWarning, PushError
 from nersemble.hub import delete, plan_push, push
@@ -134,6 +135,19 @@ def test_a_data_set_that_becomes_public_while_its_last_files_are_compared_is_mad
     with pytest.raises(PushError, match=r"was made public by somebody.*made private again"):
         alice.push()
     assert alice.repo.private
+
+
+def test_looking_again_whether_a_data_set_is_private_lists_none_of_its_files(alice):
+    alice.push()
+    others = [CommitOperationAdd(f"notes/{number:04d}.bin", b"%d" % number) for number in range(500)]
+    gone = [CommitOperationDelete(name) for name in alice.shards]
+    alice.api.create_commit("alice/faces", [*others, *gone], commit_message="notes", repo_type="dataset")
+    before = len(alice.hub.calls)
+    assert alice.push().sent == len(alice.shards)
+    asked = [call.sent for call in alice.hub.calls[before:] if call.route == "info"]
+    # For each shard, in front of the commit and at the end; the head is asked for at the beginning and for the batch.
+    assert len([sent for sent in asked if sent < 1000]) == len(alice.shards) + 2
+    assert len([sent for sent in asked if sent > 10_000]) == 2
 
 
 @pytest.mark.parametrize("again", [False, True])

@@ -168,6 +168,14 @@ class Client:
         # What is not said to be private counts as public.
         return RepoState(str(found.id), str(found.sha), getattr(found, "private", None) is True)
 
+    def is_private(self, repo_id: str) -> bool:
+        """Whether a data set is there under this name and private; False too where the hub does not say so at once.
+
+        Nothing else is asked: of a data set of many files, the list of them takes longer than all the rest.
+        """
+        found, _ = self._try(lambda: self._api.dataset_info(repo_id, expand=["private"]), 0)
+        return found is not None and str(found.id) == repo_id and getattr(found, "private", None) is True
+
     def create(self, repo_id: str) -> None:
         """Make a private data set, unless it exists."""
         _, failure = self._try(lambda: self._api.create_repo(repo_id, repo_type="dataset", private=True, exist_ok=True))

@@ -142,7 +142,7 @@ class Committing:
             batch = self._batch(changes, held)
             self._send(batch, report)
             operations = self._operations(batch)
-            self._private_state()
+            self._check_private()
             self._tried = True
             sha, failure = self._client.commit(self._repo, operations, message, held.sha)
             if failure is None:
@@ -158,7 +158,7 @@ class Committing:
         self._check_landed(report.commit)
         # The last call of all is that it is private.  What the hub had already are faces as well.
         self._tried = True
-        self._private_state()
+        self._check_private()
 
     # --- what is to be done -------------------------------------------------------------------------------------------
 
@@ -214,7 +214,7 @@ class Committing:
         self._progress.bytes_total += sum(self._looked.shards[name].size for name in todo)
         for name in todo:
             content, size = self._content(name), self._looked.shards[name].size
-            self._private_state()
+            self._check_private()
             self._upload(content)
             with self._unchanged(name):
                 content.sent()
@@ -283,6 +283,11 @@ class Committing:
         if state is None or state.id != self._repo:
             raise PushError(f"{self._repo} cannot be found on the hub any more. Was it deleted or renamed?")
         raise PushError(f"{public_refusal(self._repo)} No commit was made.")
+
+    def _check_private(self) -> None:
+        """The same, where its head is not needed."""
+        if not self._client.is_private(self._repo):
+            self._private_state()
 
     def _has_faces(self, state: RepoState) -> bool:
         """Whether there are faces from before this push; if that cannot be found out, there may be."""
