@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import html
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -12,9 +14,11 @@ import yaml
 from _pushing import DEPRECATED, Pushing, make, pushing
 from hub import Hub
 from hub.repos import Change
+from markdown_it import MarkdownIt
 
 from nersemble.errors import PushError
 from nersemble.hub import delete, plan_push
+from nersemble.hub.card import merge_card
 
 pytestmark = DEPRECATED
 
@@ -49,6 +53,22 @@ def refusal(alice: Pushing) -> str:
     assert str(caught.value) == told
     assert alice.repo.head.id == before
     return told
+
+
+def test_the_card_shows_names_as_they_are_written(alice):
+    """A stage that is a lambda, and patterns with stars, in what renders as the hub's pages do."""
+    words = "<lambda>", "a|b`c", "__depth__", "EMO-*, EXP-*", "R&amp;D \\\\ [x](y) ~~z~~", "face_mask"
+    described = replace(
+        alice.plan,
+        stages_told=tuple({"name": word, "columns": ["mask"]} for word in words),
+        selected={"sequences": "EMO-*, EXP-*"},
+    )
+    card = merge_card(None, described, 1000)
+    shown = html.unescape(MarkdownIt("commonmark").enable("table").render(card.split("---\n", 2)[2]))
+    assert f"<td>{', '.join(f'{word} (mask)' for word in words)}</td>" in shown
+    assert "<td>EMO-*, EXP-*</td>" in shown
+    assert "face_mask (mask)" in card
+    assert merge_card(card, described, 1000) == card
 
 
 THEIRS = """# agreed with the ethics board: ticket 17

@@ -12,6 +12,9 @@ from .report import told_ids
 #: A section, by its config.
 SECTION = re.compile(r"<!-- nersemble: config (\S+) -->\n.*?<!-- nersemble: end of config -->\n", re.DOTALL)
 
+#: What Markdown takes for markup; underscores are none within a word.
+_MARKS = re.compile(r"[\\`*<|\[~&]|(?<![^\W_])_|_(?![^\W_])")
+
 INTRODUCTION = f"""
 # NeRSemble v2, prepared
 
@@ -92,9 +95,10 @@ def section(plan: PreparePlan, size: int, *, incomplete: bool) -> str:
         "Encoded as": clips if options.rows == "video" else coded,
         "Encoder": plan.encoder,
         "Columns added": stages or "none",
-        "Made by": f"nersemble {plan.package}, plan `{plan.hash}` (`{plan.config}/plan.json`)",
     }
-    table = "\n".join(f"| {name} | {_cell(value)} |" for name, value in facts.items())
+    told = {name: _cell(value) for name, value in facts.items()}
+    told["Made by"] = f"nersemble {plan.package}, plan `{plan.hash}` (`{plan.config}/plan.json`)"
+    table = "\n".join(f"| {name} | {value} |" for name, value in told.items())
     note = "\n**The push of this config was not finished. Push it again.**\n" if incomplete else ""
     return (
         f"<!-- nersemble: config {plan.config} -->\n### `{plan.config}`\n{note}\n| | |\n|---|---|\n{table}\n"
@@ -103,4 +107,5 @@ def section(plan: PreparePlan, size: int, *, incomplete: bool) -> str:
 
 
 def _cell(value: str) -> str:
-    return " ".join(value.replace("|", "\\|").split())
+    """A value that is shown as it is, such as ``<lambda>`` or ``EMO-*, EXP-*``."""
+    return " ".join(_MARKS.sub(r"\\\g<0>", value).split())
