@@ -36,6 +36,8 @@ PATIENCE = 240
 DRIVERS = 4
 #: In the environment of whatever a driver starts, so that nothing of it can be left unseen.
 MARK = "NERSEMBLE_TEST_MARK"
+#: 127.0.0.1, ::1 and 127.0.0.1 within IPv6, as the system writes them.
+LOOPBACK = {"0100007F", "00000000000000000000000001000000", "0000000000000000FFFF00000100007F"}
 
 
 class Noted:
@@ -121,6 +123,32 @@ def drive(data_dir: str, out: str, notes: str, options: str) -> None:
     sys.stdout.write("\n" + json.dumps(report.as_dict()))
 
 
+def processes_of(mark: str) -> list[Path]:
+    """Where the system tells of processes that have a mark in their environment."""
+    found = []
+    for place in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if f"{MARK}={mark}".encode() in (place / "environ").read_bytes():
+                found.append(place)
+    return found
+
+
+def assert_on_loopback(mark: str) -> None:
+    """Check that processes listen, and to this machine alone."""
+    sockets = set()
+    for place in processes_of(mark):
+        with contextlib.suppress(OSError):
+            sockets |= {os.readlink(file) for file in (place / "fd").iterdir()}
+    found = set()
+    for table in ("tcp", "tcp6"):
+        for line in Path("/proc/net", table).read_text().splitlines()[1:]:
+            fields = line.split()
+            if fields[3] == "0A" and f"socket:[{fields[9]}]" in sockets:
+                found.add(fields[1].partition(":")[0])
+    assert found
+    assert found <= LOOPBACK
+
+
 class Driver:
     """A driver in a process of its own, whose descendants can be told by their environment."""
 
@@ -147,12 +175,7 @@ class Driver:
 
     def processes(self) -> list[Path]:
         """Where the system tells of its processes."""
-        found = []
-        for place in Path("/proc").glob("[0-9]*"):
-            with contextlib.suppress(OSError):
-                if f"{MARK}={self.mark}".encode() in (place / "environ").read_bytes():
-                    found.append(place)
-        return found
+        return processes_of(self.mark)
 
     def left(self) -> list[str]:
         """Command lines of what is left of it."""
@@ -161,20 +184,6 @@ class Driver:
             with contextlib.suppress(OSError):
                 found.append((place / "cmdline").read_bytes().decode().replace("\0", " "))
         return [one for one in found if one]
-
-    def listening(self) -> set[str]:
-        """Addresses, in hexadecimal, that its processes listen on."""
-        sockets = set()
-        for place in self.processes():
-            with contextlib.suppress(OSError):
-                sockets |= {os.readlink(file) for file in (place / "fd").iterdir()}
-        found = set()
-        for table in ("tcp", "tcp6"):
-            for line in Path("/proc/net", table).read_text().splitlines()[1:]:
-                fields = line.split()
-                if fields[3] == "0A" and f"socket:[{fields[9]}]" in sockets:
-                    found.add(fields[1].partition(":")[0])
-        return found
 
     def wait_until_nothing_is_left(self) -> None:
         until = time.monotonic() + PATIENCE  # agents of Ray go on for two minutes
