@@ -1,7 +1,6 @@
 """``nersemble demo``: make the synthetic capture, serve it on loopback, and load it as the real data would be loaded.
 
-The summary goes to stdout, progress and notes to stderr.  Every frame read is proved by the identity in its pixels, so
-that a summary is never printed over wrong frames.  Whatever was started is closed again, also on Ctrl-C.
+The summary goes to stdout, progress and notes to stderr.  Whatever was started is closed again, also on Ctrl-C.
 """
 
 from __future__ import annotations
@@ -9,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import importlib
 import os
-import random
 import re
 import sys
 import tempfile
@@ -17,14 +15,15 @@ import time
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ..access import ACCESS_FORM, DATA_URL
 from ..caches import VARIABLE
-from ..errors import FrameError, MissingAssetWarning, NersembleError, SelectionError
+from ..errors import MissingAssetWarning, NersembleError, SelectionError
 from ..units import format_bytes
+from .tour import Tour, count, said
 
 if TYPE_CHECKING:
     from ..demo import DemoOptions, DemoServer
@@ -32,12 +31,6 @@ if TYPE_CHECKING:
 #: Tried first where the URL is to be the same the next time.
 USUAL_PORT = 8240
 OUTPUT = Path("nersemble_demo.png")
-#: The participant of all examples, taken if the capture has it.
-USUAL_PARTICIPANT = 240
-#: Rows of the downloaded data set that are read, all over it.
-ROWS_READ = 32
-#: Pictures in a row of the contact sheet, and how wide each is at most.
-COLUMNS, TILE_WIDTH = 8, 240
 
 
 def demo(
@@ -92,11 +85,11 @@ def _serve(options: DemoOptions, place: Path, port: int | None) -> None:
 
 def _try_out(options: DemoOptions, folder: Path | None, port: int | None, output: Path, cache_dir: Path | None) -> None:
     """The loads, their summary and the contact sheet."""
-    with _said(f"{output} cannot be written"):
+    with said(f"{output} cannot be written"):
         if output.is_dir() or not output.absolute().parent.is_dir():
             raise SelectionError(f"{output} is no file in a folder that exists. Choose another --output.")
     if cache_dir is not None:
-        with _said(f"{cache_dir} cannot be the cache"):
+        with said(f"{cache_dir} cannot be the cache"):
             cache_dir.mkdir(parents=True, exist_ok=True)
     place = _capture(options, folder)
     with contextlib.ExitStack() as stack:
@@ -107,7 +100,7 @@ def _try_out(options: DemoOptions, folder: Path | None, port: int | None, output
             scratch = tempfile.TemporaryDirectory(prefix="nersemble-demo-", ignore_cleanup_errors=True)
             cache_dir = Path(stack.enter_context(scratch))
         _prepare(server.url, cache_dir)
-        tour = _Tour(server, options, str(cache_dir.absolute()))
+        tour = Tour(server, options, str(cache_dir.absolute()))
         size = sum(path.stat().st_size for path in place.rglob("*") if path.is_file())
         typer.echo("A synthetic capture in the layout of NeRSemble v2, served on this machine:")
         typer.echo(f"{_contents(options)}, {format_bytes(size)}\n")
@@ -118,106 +111,6 @@ def _try_out(options: DemoOptions, folder: Path | None, port: int | None, output
         typer.echo(f"All 16 cameras at one moment: {output}\n")
     typer.echo(f"Next, the real data, with the same calls:\n  ask its authors for access    {ACCESS_FORM}")
     typer.echo("  store the URL they mail you   nersemble login")
-
-
-class _Tour:
-    """The loads, one after another, each printed with its cost."""
-
-    def __init__(self, server: DemoServer, options: DemoOptions, cache_dir: str) -> None:
-        self.server, self.options, self.cache_dir = server, options, cache_dir
-        known = sorted(options.participants)
-        self.participant = USUAL_PARTICIPANT if USUAL_PARTICIPANT in known else known[-1]
-        self.name = f"participant_{self.participant}"
-        self.proved = 0
-
-    def stream(self) -> None:
-        """Load without a download, and read the first frame and a later one."""
-        import datasets
-
-        typer.secho(f'load_dataset("nersemble", "{self.name}", split="train", streaming=True)', bold=True)
-        with self._measured("first frame"):
-            ds = datasets.load_dataset("nersemble", self.name, split="train", streaming=True, cache_dir=self.cache_dir)
-            self._prove(next(iter(ds)))
-        videos = [asset for asset in self.options.listed_videos() if asset.participant == self.participant]
-        later = sum(map(self.options.num_frames, videos)) // 2
-        with self._measured(f"after skip({later})"):
-            self._prove(next(iter(ds.skip(later))))
-        typer.echo()
-
-    def download(self) -> None:
-        """Load with a download, load again, and read rows here and there."""
-        import datasets
-
-        typer.secho(f'load_dataset("nersemble", "{self.name}", split="train")', bold=True)
-        for label in ("download", "again, from cache"):
-            with self._measured(label) as notes:
-                ds = datasets.load_dataset("nersemble", self.name, split="train", cache_dir=self.cache_dir)
-                notes.append(_count(len(ds), "row"))
-        rows = random.Random(0).sample(range(len(ds)), min(ROWS_READ, len(ds)))
-        with self._measured(f"read {_count(len(rows), 'row')}"):
-            for row in rows:
-                self._prove(ds[row])
-        typer.echo()
-
-    def look(self, output: Path) -> None:
-        """Load moments, smaller and with corrected colours, and write all cameras of one into a contact sheet."""
-        import datasets
-
-        from ..demo import contact_sheet
-        from ..layout import SERIALS
-
-        scale = 0.75 if self.options.width < 480 else 0.5 if self.options.width < 1100 else 0.25
-        call = f"""load_dataset("nersemble", participants=[{self.participant}], sequences="EMO-*",
-             view="timestep", timesteps="0:300:3",
-             scale={scale}, color_correction=True, split="train")"""
-        typer.secho(call, bold=True)
-        with self._measured("load") as notes:
-            ds = datasets.load_dataset(
-                "nersemble",
-                participants=[self.participant],
-                sequences="EMO-*",
-                view="timestep",
-                timesteps="0:300:3",
-                scale=scale,
-                color_correction=True,
-                split="train",
-                cache_dir=self.cache_dir,
-            )
-            notes.append(_count(len(ds), "moment"))
-        with self._measured("read a moment") as notes:
-            row = ds[len(ds) // 2]
-            for camera, frame in zip(row["cameras"], row["frames"], strict=True):
-                self._prove({**row, "camera": camera, "frame": frame})
-            notes.append(f"{_count(len(row['frames']), 'frame')} of {row['width'][0]} x {row['height'][0]}")
-        typer.echo()
-        labels = [f"{SERIALS.index(camera)}   {camera}" for camera in row["cameras"]]
-        title = f"Participant {self.participant}, {row['sequence']}, timestep {row['timestep']}: a synthetic capture"
-        sheet = contact_sheet(row["frames"], labels, COLUMNS, min(row["width"][0], TILE_WIDTH), title=title)
-        with _said(f"{output} cannot be written"):
-            sheet.save(output, format="PNG")
-
-    @contextlib.contextmanager
-    def _measured(self, label: str) -> Iterator[list[str]]:
-        """Measure a step, and print it with the notes that it leaves."""
-        notes: list[str] = []
-        self.server.reset()
-        start = time.perf_counter()
-        yield notes
-        seconds = time.perf_counter() - start
-        requests = self.server.requests
-        size = sum(request.body_bytes for request in requests)
-        cost = f"{seconds:7.2f} s {_count(len(requests), 'request'):>13} {format_bytes(size):>9}"
-        typer.echo(f"  {label:<18}{cost}   {', '.join(notes)}".rstrip())
-
-    def _prove(self, row: dict[str, Any]) -> None:
-        """Compare what a row says with what stands in its picture's pixels."""
-        from ..demo import FrameIdentity, read_identity
-
-        stated = FrameIdentity(row["participant"], row["sequence"], row["camera"], row["timestep"])
-        found = read_identity(row["frame"])
-        if found != stated:
-            raise FrameError(f"A row gave another frame than its own: {found} instead of {stated}. Please report this.")
-        self.proved += 1
 
 
 def _options(participants: str, frames: int, width: int) -> DemoOptions:
@@ -240,7 +133,7 @@ def _capture(options: DemoOptions, folder: Path | None) -> Path:
     """The folder of the capture, made if need be."""
     from ..demo import ensure_capture, make_capture
 
-    with _said(f"The capture cannot be written to {folder or 'the cache, ~/.cache/nersemble'}"):
+    with said(f"The capture cannot be written to {folder or 'the cache, ~/.cache/nersemble'}"):
         if folder is None:
             return ensure_capture(options, progress=_Progress("once; later runs find it"))
         return make_capture(folder, options, progress=_Progress(f"into {folder}"))
@@ -301,26 +194,8 @@ def _prepare(url: str, cache_dir: Path) -> None:
     warnings.showwarning = lambda message, *_, **__: typer.echo(f"Note: {message}", err=True)
 
 
-@contextlib.contextmanager
-def _said(what: str) -> Iterator[None]:
-    """Turn what the disk says into a sentence."""
-    problem = ""
-    try:
-        yield
-    except NersembleError:
-        raise
-    except OSError as error:
-        problem = error.strerror or type(error).__name__
-    if problem:
-        raise NersembleError(f"{what}: {problem}. Choose another place.")
-
-
 def _contents(options: DemoOptions) -> str:
     videos = sum(asset.kind == "video" for asset in options.files())
-    people = _count(len(options.participants), "participant")
+    people = count(len(options.participants), "participant")
     size = f"{options.width} x {options.height}"
-    return f"{people}, {_count(videos, 'video')} of {_count(options.frames, 'frame')}, {size}"
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
+    return f"{people}, {count(videos, 'video')} of {count(options.frames, 'frame')}, {size}"
