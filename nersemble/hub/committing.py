@@ -7,11 +7,11 @@ again, and what it has is not to be done any more.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from ..errors import PushError, StorageError
+from ..errors import PushError
 from ..prepare import PreparePlan
 from ..prepare.plans import PLAN_FILE
 from ..prepare.target import Target
@@ -19,10 +19,11 @@ from ..progress import Count
 from .aftermath import set_right
 from .card import conflict_in, merge_card, unfinished
 from .client import Client
-from .content import Content, git_hash
-from .facts import RemoteFile, RepoState
+from .content import Content
+from .facts import RepoState
 from .guard import Destination, public_refusal
 from .held import CARD, Held
+from .local import GOES_ON, LocalShards
 from .looking import Looked
 from .report import PushReport
 from .retry import Patience
@@ -30,7 +31,6 @@ from .tokens import advice
 
 #: Files of a commit at most; one that has more is made of several, and cannot be loaded until the last of them.
 MOST = 250
-_GOES_ON = "What was sent is kept: push again, and it goes on from there."
 
 
 def find_conflict(held: Held, plan: PreparePlan, *, replace: bool) -> str:
@@ -84,12 +84,11 @@ class Committing:
         *,
         replace: bool = False,
     ) -> None:
-        self._client, self._plan, self._target, self._replace = client, plan, target, replace
+        self._client, self._plan, self._replace = client, plan, replace
+        self._shards = LocalShards(target, looked.shards)
         self._repo, self._looked, self._watch = destination.repo_id, looked, watch
         self._exists = destination.state is not None
         self._progress = Count()
-        self._contents: dict[str, Content] = {}
-        self._git_hashes: dict[str, str] = {}
         self._sent: set[str] = set()
         self._tried = False
         client.tell, client.has_begun = self._note, True
@@ -106,7 +105,7 @@ class Committing:
         ended: BaseException | None = None
         try:
             with contextlib.ExitStack() as stack:
-                stack.callback(self._close_all)
+                stack.callback(self._shards.close_all)
                 self._go(report, message)
         except BaseException as error:  # Ctrl-C as well
             if not self._tried and not isinstance(error, _NotAsItWasError):
@@ -150,11 +149,11 @@ class Committing:
                 report.commit, report.commits = sha, report.commits + 1
                 report.deleted += len(batch.deletions)
                 for name in batch.shards:
-                    self._close(name)
+                    self._shards.close(name)
                 landed = set(batch.shards)
                 done = batch is changes
             elif not patience.wait(failure, conflicts=True):
-                raise PushError(f"The commit to {self._repo} failed: {failure}.{advice(failure)} {_GOES_ON}")
+                raise PushError(f"The commit to {self._repo} failed: {failure}.{advice(failure)} {GOES_ON}")
         self._check_landed(report.commit)
         # The last call of all is that it is private.  What the hub had already are faces as well.
         self._tried = True
@@ -167,25 +166,10 @@ class Committing:
         card = merge_card(held.card, self._plan, self._looked.bytes)
         texts = {f"{self._plan.config}/{PLAN_FILE}": self._looked.plan, CARD: card.encode()}
         return _Changes(
-            [name for name in wanted if not self._is_in(there, name)],
+            [name for name in wanted if not self._shards.is_in(there, name)],
             [name for name in there if name not in wanted],
             {path: data for path, data in texts.items() if path not in held.files or not held.files[path].holds(data)},
         )
-
-    def _is_in(self, files: dict[str, RemoteFile], name: str) -> bool:
-        """Whether a shard is among files of the hub as it was looked through.
-
-        It is read once more where the hub keeps it as a regular file, of which it tells git's hash alone.
-        """
-        shard, file = self._looked.shards[name], files.get(name)
-        if file is None or file.size != shard.size:
-            return False
-        if file.sha256 is not None:
-            return file.sha256 == shard.sha256
-        if name not in self._git_hashes:
-            with self._unchanged(name), self._target.open_on_disk(name) as opened:
-                self._git_hashes[name] = git_hash(opened, shard.size, shard.sha256)
-        return self._git_hashes[name] == file.oid
 
     def _batch(self, changes: _Changes, held: Held) -> _Changes:
         """All changes, or the first of them with a card that lets nobody load what is not whole."""
@@ -213,10 +197,10 @@ class Committing:
         self._progress.files_total += len(todo)
         self._progress.bytes_total += sum(self._looked.shards[name].size for name in todo)
         for name in todo:
-            content, size = self._content(name), self._looked.shards[name].size
+            content, size = self._shards.content(name), self._looked.shards[name].size
             self._check_private()
             self._upload(content)
-            with self._unchanged(name):
+            with self._shards.unchanged(name):
                 content.sent()
             self._sent.add(name)
             report.sent, report.bytes_sent = report.sent + 1, report.bytes_sent + size
@@ -231,28 +215,7 @@ class Committing:
         except PushError as error:
             problem = str(error)
         if problem:
-            raise PushError(f"{problem} {_GOES_ON}")
-
-    def _content(self, name: str) -> Content:
-        """A shard whose bytes are still those that were looked through."""
-        with self._unchanged(name):
-            if name not in self._contents:
-                shard = self._looked.shards[name]
-                self._contents[name] = Content(name, self._target.open_on_disk(name), shard.sha256)
-            self._contents[name].check()
-            return self._contents[name]
-
-    @contextlib.contextmanager
-    def _unchanged(self, name: str) -> Iterator[None]:
-        changed = False
-        try:
-            yield
-        except StorageError:
-            raise
-        except (OSError, ValueError):
-            changed = True
-        if changed:
-            raise PushError(f"{name} was changed while it was being pushed. Push again. {_GOES_ON}")
+            raise PushError(f"{problem} {GOES_ON}")
 
     def _operations(self, batch: _Changes) -> list[Any]:
         from huggingface_hub import CommitOperationAdd, CommitOperationDelete
@@ -263,7 +226,7 @@ class Committing:
                 raise PushError(f"{path} would hold {secret}. Take it out of the README.md on the hub.")
         return [
             *(CommitOperationDelete(path) for path in batch.deletions),
-            *(self._content(name).operation for name in batch.shards),
+            *(self._shards.content(name).operation for name in batch.shards),
             *(CommitOperationAdd(path, data) for path, data in batch.texts.items()),
         ]
 
@@ -305,17 +268,8 @@ class Committing:
         if lost:
             raise PushError(
                 f"The hub took the commit {sha}, but {len(lost):,} files are not in it as they were sent, {lost[0]} "
-                f"first. Does {self._repo} have a .gitignore? {_GOES_ON}"
+                f"first. Does {self._repo} have a .gitignore? {GOES_ON}"
             )
-
-    def _close(self, name: str) -> None:
-        content = self._contents.pop(name, None)
-        if content is not None:
-            content.close()
-
-    def _close_all(self) -> None:
-        for name in list(self._contents):
-            self._close(name)
 
     def _note(self, words: str) -> None:
         self._progress.note = words
