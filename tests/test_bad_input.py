@@ -14,6 +14,7 @@ import nersemble
 from nersemble.demo import DemoServer
 from nersemble.demo.handler import DemoHandler
 from nersemble.layout import SERIALS
+from nersemble.transport import policy
 
 NAME = "participant_240__sequence_EXP-1-head__camera_222200042,222200037"
 VIDEO = "240/sequences/EXP-1-head/images/cam_222200042.mp4"
@@ -226,6 +227,7 @@ def test_what_came_beside_a_file_that_is_refused_loads_from_the_folder(demo_fold
 
 
 def test_a_server_that_is_gone(monkeypatch, cache):
+    monkeypatch.setattr(policy, "FIRST_PAUSE", 0.01)
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         port = closed.getsockname()[1]
@@ -241,6 +243,7 @@ def test_a_server_that_goes_away_while_streaming(folder, monkeypatch):
     rows = iter(load_dataset("nersemble", NAME, split="train", streaming=True))
     next(rows)
     server.close()
+    monkeypatch.setattr(policy, "FIRST_PAUSE", 0.01)
     with pytest.raises(nersemble.TransportError, match="nersemble://240/"):
         list(rows)
 

@@ -243,7 +243,7 @@ def test_a_hub_that_goes_away_before_anything_is_sent_is_not_waited_for_as_long_
         alice.push()
     assert early.hits == 4
     alice.hub.faults.clear()
-    late = alice.hub.faults.add("preupload", drop(), times=8)
+    late = alice.hub.faults.add("commit", drop(), times=8)  # a call that the hub's client does not try again itself
     alice.push()
     assert late.hits == 8
     alice.assert_whole()

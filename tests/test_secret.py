@@ -256,17 +256,19 @@ raise SystemExit(3)
 
 @pytest.fixture
 def sleepy(demo_folder, monkeypatch):
-    """A server that keeps everybody waiting for a video, until the test ends."""
-    release = threading.Event()
+    """A server that keeps everybody ``waiting`` for a video, until the test ends."""
+    release, waiting = threading.Event(), threading.Event()
 
     class Sleepy(DemoHandler):
         def respond(self, path):
             if path.endswith(".mp4"):
+                waiting.set()
                 release.wait(60)
             super().respond(path)
 
     with DemoServer(demo_folder, handler=Sleepy) as server:
         monkeypatch.setenv("NERSEMBLE_DATA_URL", server.url)
+        server.waiting = waiting
         yield server
         release.set()
 
@@ -292,11 +294,8 @@ rows = datasets.load_dataset("nersemble", "participant_240", {options}split="tra
 next(iter(rows))
 """
     process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    deadline = time.monotonic() + 60
-    while not any(request.path == "metadata_sequences.csv" for request in sleepy.requests_so_far()):
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-    time.sleep(4)  # by now it waits for a video
+    assert sleepy.waiting.wait(60)
+    time.sleep(0.5)  # by now whoever waits for whom is settled there
     process.send_signal(signal.SIGINT)
     stopped = time.monotonic()
     out, err = process.communicate(timeout=30)

@@ -20,13 +20,22 @@ from hub import Hub
 
 import nersemble
 from nersemble.errors import NersembleError
+from nersemble.hub import retry
 from nersemble.layout import SERIALS
+from nersemble.transport import policy
 
 SECRET = "s3cr3t-word"
 URL = f"https://user:{SECRET}@data.example/v2/{SECRET}"
 #: As callers may have it: alone, in a list, within other text, as bytes, as a path, and with a comma within.
 GIVEN: list[Any] = [URL, [URL], f"see {URL}, please", URL.encode(), Path(URL), f"{URL},{SECRET}", URL.upper()]
 VIDEO = f"240/sequences/EXP-1-head/images/cam_{SERIALS[8]}.mp4"
+
+
+@pytest.fixture(autouse=True)
+def _hurry(monkeypatch):
+    """What a URL leads to is not there, and not worth the usual pauses between tries."""
+    monkeypatch.setattr(policy, "FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(retry, "WAITS", (0.01,) * len(retry.WAITS))
 
 
 def shown_by(call: Callable[[], Any]) -> str:
