@@ -127,7 +127,7 @@ def pushing(hub: Hub, demo: Path, monkeypatch: pytest.MonkeyPatch) -> Pushing:
 
 #: Loads a config without this package, and tells the ids of its rows in their order, downloaded and streamed.
 LOAD = """
-import sys
+import os, sys
 sys.modules["nersemble"] = None
 import datasets, json
 datasets.config.USE_PARQUET_EXPORT = False
@@ -137,5 +137,6 @@ def told(rows):
 named = {} if config == "-" else {"name": config}
 given = {**named, "split": "train", "revision": revision}
 print(json.dumps([told(datasets.load_dataset(repo, **given)),
-                  told(datasets.load_dataset(repo, **given, streaming=True))]))
+                  told(datasets.load_dataset(repo, **given, streaming=True))]), flush=True)
+os._exit(0)  # threads of a stream of Arrow's can abort a process that ends in the usual way, with all its work done
 """
