@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import multiprocessing
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -166,16 +167,24 @@ def test_a_cpu_with_few_instructions_is_served_as_well(tmp_path):
     assert done.stdout == "numba\nFalse\n"
 
 
-def test_the_compiled_code_is_kept_for_the_next_process(tmp_path):
-    assert run(CHECK, NUMBA_CACHE_DIR=str(tmp_path)).stdout == "numba\n"
+@pytest.fixture(scope="module")
+def compiled(tmp_path_factory):
+    """Where a process kept its compiled code, to be copied by whoever changes it."""
+    folder = tmp_path_factory.mktemp("compiled")
+    assert run(CHECK, NUMBA_CACHE_DIR=str(folder)).stdout == "numba\n"
+    return folder
+
+
+def test_the_compiled_code_is_kept_for_the_next_process(compiled, tmp_path):
+    shutil.copytree(compiled, tmp_path, dirs_exist_ok=True)
     kept = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.nb*")}
     assert kept
     assert run(CHECK, NUMBA_CACHE_DIR=str(tmp_path)).stdout == "numba\n"
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.nb*")} == kept
 
 
-def test_damaged_compiled_code_is_made_again(tmp_path):
-    run(CHECK, NUMBA_CACHE_DIR=str(tmp_path))
+def test_damaged_compiled_code_is_made_again(compiled, tmp_path):
+    shutil.copytree(compiled, tmp_path, dirs_exist_ok=True)
     for path in tmp_path.rglob("*.nb*"):
         path.write_bytes(path.read_bytes()[:20])
     assert run(CHECK, NUMBA_CACHE_DIR=str(tmp_path)).stdout == "numba\n"
