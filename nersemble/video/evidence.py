@@ -8,6 +8,7 @@ from __future__ import annotations
 import heapq
 from typing import Any
 
+from .checksums import Checksums
 from .entry import is_clean_start
 from .holes import Holes
 from .packets import PacketIndex, PacketReader
@@ -42,6 +43,7 @@ class Evidence:
         self._index = index
         self._packets = packets
         self._holes = Holes(index, packets)
+        self._checksums = Checksums(index, packets)
         self.places = Places(index, packets, remote)
         self._lost: set[int] = set()  # packets in front of which others are missing
         self.false_keyframes = False
@@ -113,7 +115,7 @@ class Evidence:
 
     def note_fed(self, packet: int, data: bytes) -> None:
         """Note that a packet goes to the codec."""
-        if packet in self._index.damaged or self._holes.is_in(packet, data):
+        if packet in self._index.damaged or self._holes.is_in(packet, data) or self._checksums.fail(data):
             self._damaged.add(packet)
         rank = int(self._index.rank[packet])
         if self._index.shown[packet] and rank >= self._index.rank[self.origin]:
