@@ -10,7 +10,7 @@ from typing import Any
 import av
 import numpy as np
 import pytest
-from _videos import decode_all, number_in, picture_of
+from _videos import CLOSED, decode_all, encode, number_in, picture_of, x264
 from test_video import RemoteBytes
 
 from nersemble.errors import FrameError
@@ -219,3 +219,49 @@ def test_a_field_without_a_partner_is_refused(tmp_path, lone):
     """A pass in order may or may not show it, and counts accordingly."""
     with pytest.raises(FrameError, match=f"picture {lone} has one of its two alone"):
         VideoDecoder(in_fields(tmp_path, 12, lone=lone))
+
+
+KINDS = {"closed": CLOSED, "no B-pictures": x264("keyint=12:min-keyint=12:bframes=0")}
+
+
+def remuxed(data: bytes, path: Path, moved: dict[int, int], keyframes: set[int] | None = None) -> Path:
+    """The video with the bytes of some packets in the place of others, and keyframes as said."""
+    with av.open(io.BytesIO(data)) as source, av.open(str(path), "w") as out:
+        track = out.add_stream_from_template(source.streams.video[0])
+        packets = [packet for packet in source.demux(video=0) if packet.size]
+        for number, packet in enumerate(packets):
+            other = av.Packet(bytes(packets[moved.get(number, number)]))
+            other.pts, other.dts, other.duration = packet.pts, packet.dts, packet.duration
+            other.time_base, other.stream = packet.time_base, track
+            other.is_keyframe = packet.is_keyframe if keyframes is None else number in keyframes
+            out.mux(other)
+    return path
+
+
+@pytest.mark.parametrize("remote", [False, True])
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_keyframe_in_the_place_of_another_packet_is_not_its_picture(tmp_path, kind, remote):
+    data = encode(options=KINDS[kind])
+    path = tmp_path / "video.mp4"
+    path.write_bytes(data)
+    truth = decode_all(path)
+    for place, keyframe in [(1, 12), (10, 24), (16, 12), (22, 0), (33, 12), (40, 12)]:
+        stray = remuxed(data, tmp_path / "stray.mp4", {place: keyframe}).read_bytes()
+        with VideoDecoder(RemoteBytes(stray) if remote else io.BytesIO(stray)) as decoder:
+            for timestep in [place, *range(len(truth)), place]:
+                try:
+                    picture = decoder.get_frame_at(timestep)
+                except FrameError:
+                    assert place - place % 12 <= timestep < place - place % 12 + 12
+                    continue
+                assert np.array_equal(picture, truth[timestep]), (place, timestep)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_keyframe_that_is_not_called_one_is_read(tmp_path, kind):
+    data = encode(options=KINDS[kind])
+    path = remuxed(data, tmp_path / "video.mp4", {}, {0, 24})
+    with VideoDecoder(path) as decoder:
+        assert np.flatnonzero(decoder.index.keyframe).tolist() == [0, 24]
+        for timestep, picture in [*enumerate(decode_all(path))][::-1]:
+            assert np.array_equal(decoder.get_frame_at(timestep), picture)

@@ -20,6 +20,7 @@ LOST = (
     "packets in front of it are missing, of pictures that it may be predicted from. They were lost when the file was "
     "made: make or fetch it again"
 )
+STRAY = "a keyframe stands in its place that what comes next does not go on from"
 
 
 class Evidence:
@@ -46,6 +47,7 @@ class Evidence:
         self._checksums = Checksums(index, packets)
         self.places = Places(index, packets, remote)
         self._lost: set[int] = set()  # packets in front of which others are missing
+        self._uncalled: set[int] = set()  # IDR pictures that the container calls no keyframes
         self.false_keyframes = False
         self._contradicted: set[int] = set()  # where groups of pictures begin that were found to be disordered
         self.begin(0)
@@ -98,6 +100,8 @@ class Evidence:
             return DISORDERED
         if self.leans_on_lost(target):
             return LOST
+        if picture is not None and self._is_stray(target):
+            return STRAY
         if damaged:
             return "the data is damaged" if self._damaged else "the decoder left it out"
         return ""
@@ -111,6 +115,8 @@ class Evidence:
         missing = self._numbers is not None and self._numbers.misses_before(data)
         if missing:
             self._lost.add(packet)
+        if self._numbers is not None and self._numbers.begins_anew and not self._index.keyframe[packet]:
+            self._uncalled.add(packet)
         return missing
 
     def note_fed(self, packet: int, data: bytes) -> None:
@@ -149,6 +155,13 @@ class Evidence:
             return bool(self._damaged)
         rank, first = self._index.rank, self._clean_start(target)
         return any(first <= packet <= target and rank[packet] >= rank[first] for packet in self._damaged)
+
+    def _is_stray(self, target: int) -> bool:
+        """Whether a packet took the place of another: the container calls it no keyframe, and nor does what follows."""
+        if target not in self._uncalled:
+            return False
+        numbers = FrameNumbers(self._index.extradata)
+        return [numbers.misses_before(data) for data in self._packets.read(target, target + 1)] == [False, True]
 
     def _clean_start(self, target: int) -> int:
         """The packet from which on everything is that ``target`` may be predicted from."""

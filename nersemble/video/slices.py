@@ -44,11 +44,15 @@ class FrameNumbers:
 
     Args:
         extradata: The codec's out-of-band header.
+
+    Attributes:
+        begins_anew: Whether the last packet is an IDR picture.
     """
 
     def __init__(self, extradata: bytes) -> None:
         self._extradata = extradata
         self._sets = sets_of(extradata)
+        self.begins_anew = False
         self._last: int | None = None  # number of the last picture that others may be predicted from
         self._last_packet = b""
 
@@ -59,7 +63,8 @@ class FrameNumbers:
         number (7.4.3), let alone all the same bytes, so that one of both took the place of another picture.
         """
         slices = self._slices(packet)
-        missing = bool(slices) and slices[0][0] & 31 != IDR and packet == self._last_packet
+        self.begins_anew = bool(slices) and slices[0][0] & 31 == IDR
+        missing = bool(slices) and not self.begins_anew and packet == self._last_packet
         for head in slices:
             if head is slices[0] or (len(head) > 1 and head[1] & 0x80):  # a picture begins: macroblock 0
                 missing |= self._misses_before(head)
