@@ -10,6 +10,7 @@ from typing import Any
 
 from .checksums import Checksums
 from .entry import is_clean_start
+from .erased import Erased
 from .holes import Holes
 from .packets import PacketIndex, PacketReader
 from .places import Places
@@ -45,6 +46,7 @@ class Evidence:
         self._packets = packets
         self._holes = Holes(index, packets)
         self._checksums = Checksums(index, packets)
+        self._erased = Erased(index, packets)
         self.places = Places(index, packets, remote)
         self._lost: set[int] = set()  # packets in front of which others are missing
         self._uncalled: set[int] = set()  # IDR pictures that the container calls no keyframes
@@ -121,7 +123,8 @@ class Evidence:
 
     def note_fed(self, packet: int, data: bytes) -> None:
         """Note that a packet goes to the codec."""
-        if packet in self._index.damaged or self._holes.is_in(packet, data) or self._checksums.fail(data):
+        erased = self._holes.is_in(packet, data) or self._erased.is_in(packet, data)
+        if packet in self._index.damaged or erased or self._checksums.fail(data):
             self._damaged.add(packet)
         rank = int(self._index.rank[packet])
         if self._index.shown[packet] and rank >= self._index.rank[self.origin]:

@@ -57,7 +57,7 @@ class PictureOrders:
             return None
         heads = split_heads(self._codec, self._extradata, packet, SLICE_HEAD)
         found = None
-        if self._brings_known_sets(heads, packet):
+        if brings_known_sets(self._codec, self._extradata, packet):
             found = self._h264(heads) if self._codec == "h264" else self._hevc(heads)
         if found is None:
             self._known = False
@@ -71,15 +71,6 @@ class PictureOrders:
         if counted_from or self._last is None:
             self._last = order
         return Place(order, anew)
-
-    def _brings_known_sets(self, heads: list[bytes], packet: bytes) -> bool:
-        """Whether the parameter sets in a packet, if it has any, are those of the out-of-band header."""
-        kinds, kind_of = (_HEVC_SETS, _hevc_kind) if self._codec == "hevc" else (_H264_SETS, _h264_kind)
-        if not any(kind_of(head) in kinds for head in heads):
-            return True
-        known = _known_units(self._codec, self._extradata)
-        units = split_units(self._codec, self._extradata, packet)
-        return all(unit.rstrip(b"\0") in known for unit in units if kind_of(unit) in kinds)
 
     def _h264(self, heads: list[bytes]) -> tuple[int, int, bool, bool] | None:
         """Lower bits of the count, how many they are, and whether the picture begins anew and is counted from."""
@@ -120,6 +111,16 @@ class PictureOrders:
             return None
 
 
+def brings_known_sets(codec: str, extradata: bytes, packet: bytes) -> bool:
+    """Whether the parameter sets in a packet, if it has any, are those of the out-of-band header."""
+    kinds, kind_of = (_HEVC_SETS, _hevc_kind) if codec == "hevc" else (_H264_SETS, _h264_kind)
+    if not any(kind_of(head) in kinds for head in split_heads(codec, extradata, packet, 1)):
+        return True
+    known = _known_units(codec, extradata)
+    units = split_units(codec, extradata, packet)
+    return all(unit.rstrip(b"\0") in known for unit in units if kind_of(unit) in kinds)
+
+
 def _h264_kind(unit: bytes) -> int:
     return unit[0] & 31
 
@@ -131,7 +132,7 @@ def _hevc_kind(unit: bytes) -> int:
 @lru_cache(maxsize=64)
 def _known_units(codec: str, extradata: bytes) -> frozenset[bytes]:
     """The units of an out-of-band header, without zeros that may follow them."""
-    units = units_of(extradata) if codec == "h264" else _hevc_units(extradata)
+    units = units_of(extradata) if codec == "h264" else hevc_units(extradata)
     return frozenset(unit.rstrip(b"\0") for unit in units)
 
 
@@ -142,11 +143,11 @@ def _hevc_sets(extradata: bytes) -> dict[int, tuple[int, int, int, int]]:
     """
     sequences: dict[int, tuple[int, int]] = {}
     pictures: dict[int, tuple[int, int, int]] = {}
-    for unit in _hevc_units(extradata):
+    for unit in hevc_units(extradata):
         reader = Bits(unit[2:])
         try:
             if unit[0] >> 1 & 63 == _HEVC_SEQUENCE_SET:
-                number, *told = _read_hevc_sequence(reader)
+                number, *told = read_hevc_sequence(reader)
                 sequences[number] = (told[0], told[1])
             elif unit[0] >> 1 & 63 == _HEVC_PICTURE_SET:
                 number, sequence = reader.read_golomb(), reader.read_golomb()
@@ -162,7 +163,7 @@ def _hevc_sets(extradata: bytes) -> dict[int, tuple[int, int, int, int]]:
     }
 
 
-def _hevc_units(extradata: bytes) -> list[bytes]:
+def hevc_units(extradata: bytes) -> list[bytes]:
     """The units of an out-of-band header (ISO/IEC 14496-15 8.3.3.1), or of one with start codes."""
     if not is_configuration(extradata, 22):
         return [unit for unit in split_units("hevc", b"", extradata) if len(unit) > 1]
@@ -176,7 +177,7 @@ def _hevc_units(extradata: bytes) -> list[bytes]:
     return [unit for unit in found if len(unit) > 1]
 
 
-def _read_hevc_sequence(reader: Bits) -> tuple[int, int, int]:
+def read_hevc_sequence(reader: Bits) -> tuple[int, int, int]:
     """Number of a sequence parameter set, whether planes are apart, and the bits of the lower part of the count."""
     reader.read(4)
     layers = reader.read(3)

@@ -11,6 +11,8 @@ SEQUENCE_SET, PICTURE_SET = 7, 8
 #: Profiles whose sequence parameter sets say more of the picture format (7.3.2.1.1).
 _LONG_PROFILES = {44, 83, 86, 100, 110, 118, 122, 128, 134, 135, 138, 139, 244}
 _CHROMA_444 = 3
+#: Samples of a macroblock: of grey pictures, 4:2:0, 4:2:2, 4:4:4.
+_BLOCK_SAMPLES = (256, 384, 512, 768)
 #: The type of picture order count by which no picture is shown before one that was decoded before it.
 _IN_ORDER = 2
 
@@ -28,11 +30,17 @@ class Sequence(NamedTuple):
     order_steps: bool
     frames_only: bool
     chroma: int
+    sample_bits: int
 
     @property
     def numbers(self) -> int:
         """How many frame numbers there are."""
         return 1 << self.frame_number_bits
+
+    @property
+    def block_bytes(self) -> int:
+        """Bytes of a macroblock whose samples stand in the file as they are."""
+        return _BLOCK_SAMPLES[self.chroma] * self.sample_bits // 8
 
 
 class Picture(NamedTuple):
@@ -106,12 +114,13 @@ def units_of(extradata: bytes) -> tuple[bytes, ...]:
 def _read_sequence(reader: Bits) -> tuple[int, Sequence]:
     profile = reader.read(8)
     reader.read(16)  # constraints and level
-    number, chroma = reader.read_golomb(), 1
+    number, chroma, sample_bits = reader.read_golomb(), 1, 8
     if profile in _LONG_PROFILES:
         chroma = reader.read_golomb()
-        if chroma == _CHROMA_444 and reader.read(1):
+        if chroma > _CHROMA_444 or (chroma == _CHROMA_444 and reader.read(1)):
             raise _Unread  # planes apart: a slice says whose it is before its frame number
-        reader.read_golomb(), reader.read_golomb(), reader.read(1)
+        sample_bits += max(reader.read_golomb(), reader.read_golomb())
+        reader.read(1)
         if reader.read(1):
             for index in range(8 if chroma != _CHROMA_444 else 12):
                 if reader.read(1):
@@ -130,7 +139,7 @@ def _read_sequence(reader: Bits) -> tuple[int, Sequence]:
     reader.read_golomb(), reader.read_golomb()  # width and height
     frames_only = bool(reader.read(1))
     return number, Sequence(
-        frame_number_bits, gaps_allowed, order == _IN_ORDER, order_bits, order_steps, frames_only, chroma
+        frame_number_bits, gaps_allowed, order == _IN_ORDER, order_bits, order_steps, frames_only, chroma, sample_bits
     )
 
 
