@@ -20,6 +20,7 @@ from av.stream import Disposition
 from numpy.typing import NDArray
 
 from ..errors import FrameError
+from .counted import in_counted_order
 from .cut import without_doubtful_end
 from .fields import Packet, join_fields
 from .mp4 import ODD_EDITS
@@ -136,6 +137,7 @@ def _scan(file: io.BytesIO) -> tuple[PacketIndex, ScannedPackets]:
             damaged = bool(packet.is_corrupt) or (codec == "gif" and data[-1:] not in _GIF_ENDS)
             packets.append(Packet(packet.pts, packet.is_keyframe, shown, data, damaged))
         packets = with_times(codec, extradata, join_fields(codec, extradata, packets))
+        packets = in_counted_order(container.format.name, codec, extradata, packets)
         if any(packet.pts is None for packet in packets):
             raise FrameError(TIMELESS)
         found = ScannedPackets([packet.data for packet in packets])
