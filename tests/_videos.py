@@ -22,6 +22,9 @@ import av.stream
 import numpy as np
 import PIL.Image
 
+from nersemble.errors import FrameError
+from nersemble.video import VideoDecoder
+
 COLUMNS = 8
 FPS = 73
 COUNT = 48
@@ -394,6 +397,19 @@ def decode_what_is_valid(path: Path) -> dict[int, np.ndarray]:
                     if not frame.is_corrupt:
                         pictures[round(frame.time * FPS)] = frame.to_ndarray(format="rgb24")
     return pictures
+
+
+def read(path: Path) -> list[np.ndarray | None]:
+    """What ``VideoDecoder`` gives for each timestep, None where it raises."""
+    with VideoDecoder(path) as decoder:
+        return [_picture_at(decoder, timestep) for timestep in range(len(decoder))]
+
+
+def _picture_at(decoder: VideoDecoder, timestep: int) -> np.ndarray | None:
+    try:
+        return decoder.get_frame_at(timestep)
+    except FrameError:
+        return None
 
 
 def with_cover(data: bytes, mux: str) -> bytes:

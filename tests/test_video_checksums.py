@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import io
 import random
-from pathlib import Path
 
 import av
 import numpy as np
 import pytest
-from _videos import decode_all, encode
-
-from nersemble.errors import FrameError
-from nersemble.video import VideoDecoder
+from _videos import decode_all, encode, read
 
 KEYFRAMES = 6
 WITH = {
@@ -32,18 +28,6 @@ def film(options: dict[str, str]) -> bytes:
 def packets_in(data: bytes) -> list[bytes]:
     with av.open(io.BytesIO(data)) as container:
         return [bytes(packet) for packet in container.demux(video=0) if packet.size]
-
-
-def read(path: Path) -> list[np.ndarray | None]:
-    with VideoDecoder(path) as decoder:
-        return [picture_at(decoder, timestep) for timestep in range(len(decoder))]
-
-
-def picture_at(decoder: VideoDecoder, timestep: int) -> np.ndarray | None:
-    try:
-        return decoder.get_frame_at(timestep)
-    except FrameError:
-        return None
 
 
 @pytest.mark.parametrize("kind", WITH)

@@ -10,7 +10,7 @@ from typing import Any
 import av
 import numpy as np
 import pytest
-from _videos import CLOSED, OPEN, decode_all, encode, number_in, picture_of, x264, x265
+from _videos import CLOSED, OPEN, decode_all, encode, number_in, picture_of, read, x264, x265
 
 from nersemble.errors import FrameError
 from nersemble.video import VideoDecoder
@@ -51,18 +51,6 @@ def leave_out(path: Path, lost: int) -> None:
             if packet.size and number != lost:
                 packet.stream = track
                 out.mux(packet)
-
-
-def read(path: Path) -> list[np.ndarray | None]:
-    with VideoDecoder(path) as decoder:
-        return [picture_at(decoder, timestep) for timestep in range(len(decoder))]
-
-
-def picture_at(decoder: VideoDecoder, timestep: int) -> np.ndarray | None:
-    try:
-        return decoder.get_frame_at(timestep)
-    except FrameError:
-        return None
 
 
 def packets_of(path: Path) -> tuple[bytes, list[Packet]]:
