@@ -257,6 +257,12 @@ def test_a_keyframe_in_the_place_of_another_packet_is_not_its_picture(tmp_path, 
                 assert np.array_equal(picture, truth[timestep]), (place, timestep)
 
 
+def test_the_error_of_a_misplaced_keyframe_says_what_to_do(tmp_path):
+    path = remuxed(encode(options=KINDS["no B-pictures"]), tmp_path / "video.mp4", {16: 12})
+    with VideoDecoder(path) as decoder, pytest.raises(FrameError, match=r"16 .*another picture\. .*fetch it again"):
+        decoder.get_frame_at(16)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_keyframe_that_is_not_called_one_is_read(tmp_path, kind):
     data = encode(options=KINDS[kind])

@@ -21,7 +21,10 @@ LOST = (
     "packets in front of it are missing, of pictures that it may be predicted from. They were lost when the file was "
     "made: make or fetch it again"
 )
-STRAY = "a keyframe stands in its place that what comes next does not go on from"
+MISPLACED = (
+    "a keyframe stands in its place that what comes next does not go on from, so that the bytes are those of another "
+    "picture. The file is damaged: make or fetch it again"
+)
 
 
 class Evidence:
@@ -102,8 +105,8 @@ class Evidence:
             return DISORDERED
         if self.leans_on_lost(target):
             return LOST
-        if picture is not None and self._is_stray(target):
-            return STRAY
+        if picture is not None and self._is_misplaced(target):
+            return MISPLACED
         if damaged:
             return "the data is damaged" if self._damaged else "the decoder left it out"
         return ""
@@ -159,7 +162,7 @@ class Evidence:
         rank, first = self._index.rank, self._clean_start(target)
         return any(first <= packet <= target and rank[packet] >= rank[first] for packet in self._damaged)
 
-    def _is_stray(self, target: int) -> bool:
+    def _is_misplaced(self, target: int) -> bool:
         """Whether a packet took the place of another: the container calls it no keyframe, and nor does what follows."""
         if target not in self._uncalled:
             return False
